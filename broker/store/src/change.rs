@@ -1,0 +1,71 @@
+//! A change made ready: measured and serialised by the task that asks for it, so that the one committing thread does
+//! neither.
+
+use bytes::Bytes;
+use daypass_core::{ChangeId, Event, Expect, PrivateId, Put, event::MAX_EVENT};
+use daypass_core::Node;
+use daypass_credential::{NodeId, Timestamp};
+use zeroize::Zeroizing;
+
+use crate::{Change, CommitError, MAX_VALUE};
+
+/// The most that the private values of one change take together, in bytes.
+pub const MAX_PRIVATE: usize = 16 * MAX_VALUE;
+
+/// A change of which everything is known but its revision.
+pub(crate) struct Prepared {
+    pub(crate) id: ChangeId,
+    pub(crate) at: Timestamp,
+    pub(crate) event: Bytes,
+    pub(crate) puts: Vec<Draft>,
+    pub(crate) expect: Vec<Expect>,
+    pub(crate) private: Vec<(PrivateId, Zeroizing<Vec<u8>>)>,
+    /// What it adds to its group.
+    pub(crate) bytes: usize,
+}
+
+/// A node to be written.
+pub(crate) struct Draft {
+    pub(crate) id: NodeId,
+    pub(crate) node: Node,
+    pub(crate) cut: bool,
+    /// The node as JSON. It is a part of the event, so that [`MAX_EVENT`] bounds it as well.
+    pub(crate) json: Vec<u8>,
+}
+
+impl Prepared {
+    pub(crate) fn new(change: Change) -> Result<Self, CommitError> {
+        let Change { event, expect, private } = change;
+        let private_bytes = measure_private(&private)?;
+        let bytes = event.to_bytes().map_err(CommitError::Unwritable)?;
+        fits("event", bytes.len(), MAX_EVENT)?;
+        let Event { at, id, puts, .. } = event;
+        let puts = puts.into_iter().map(Draft::new).collect::<Result<Vec<_>, _>>()?;
+        let nodes: usize = puts.iter().map(|draft| draft.json.len()).sum();
+        let total = bytes.len() + nodes + private_bytes;
+        Ok(Self { id, at, event: bytes.into(), puts, expect, private, bytes: total })
+    }
+}
+
+impl Draft {
+    fn new(put: Put) -> Result<Self, CommitError> {
+        let json = serde_json::to_vec(&put.node).map_err(CommitError::Unwritable)?;
+        Ok(Self { id: put.node.id(), node: put.node, cut: put.cut, json })
+    }
+}
+
+fn measure_private(private: &[(PrivateId, Zeroizing<Vec<u8>>)]) -> Result<usize, CommitError> {
+    let mut total = 0;
+    for (id, value) in private {
+        if value.len() > MAX_VALUE {
+            fits(&id.to_string(), value.len(), MAX_VALUE)?;
+        }
+        total += value.len();
+    }
+    fits("private values", total, MAX_PRIVATE)?;
+    Ok(total)
+}
+
+fn fits(what: &str, bytes: usize, limit: usize) -> Result<(), CommitError> {
+    if bytes <= limit { Ok(()) } else { Err(CommitError::TooLarge { what: what.to_owned(), bytes, limit }) }
+}

@@ -1,0 +1,191 @@
+//! The embedded engine, on sled 0.34.7: one tree, one batch a group, and our own `fdatasync` after its `flush`, which
+//! is not durable on Linux. What lies where is in `layout`, what is checked at the start in `load`.
+//!
+//! INVARIANT (synced by us): no answer leaves and no reader sees a group before the data file was synced through our
+//! own handle. That handle is opened before anything is written, so that it hears of every write that went wrong.
+
+mod disk;
+mod layout;
+mod load;
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io,
+    os::unix::fs::DirBuilderExt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use daypass_core::{PrivateId, Stored};
+use daypass_credential::{Name, NodeId, NodeKind, Revision};
+use tokio::sync::watch;
+use zeroize::Zeroizing;
+
+use self::disk::SledDisk;
+use crate::{Change, CommitError, Entry, Faults, Head, Lane, OpenError, Store, StoreError, engine::Engine};
+
+/// How a store is opened.
+pub struct Options {
+    /// The memory for cached pages, in bytes. The process takes up to twice of it.
+    pub cache_bytes: u64,
+    /// What is checked before the store is used.
+    pub check: Check,
+    /// What makes the data file durable.
+    pub sync: Box<dyn DataSync>,
+}
+
+impl Default for Options {
+    /// 64 MiB, the newest entries, `fdatasync`.
+    fn default() -> Self {
+        Self { cache_bytes: 64 * 1024 * 1024, check: Check::Newest, sync: Box::new(Fdatasync) }
+    }
+}
+
+/// What is checked when a store is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// All nodes, both ends of the log, and that the newest [`REMEMBERED`](crate::REMEMBERED) entries are gapless.
+    Newest,
+    /// Also that every entry is an event, without a gap from the first, and that the nodes are what they leave. This
+    /// reads the whole log.
+    Whole,
+}
+
+/// What makes a file's data durable: a seam, so that tests can make it fail, stall, or leave it out.
+pub trait DataSync: Send + Sync + 'static {
+    /// Returns once what was written to the file survives a power cut.
+    ///
+    /// # Errors
+    /// If it may not survive; the engine then ends.
+    fn sync(&self, file: &File) -> io::Result<()>;
+}
+
+/// The real one.
+#[derive(Debug, Clone, Copy)]
+pub struct Fdatasync;
+
+impl DataSync for Fdatasync {
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_data()
+    }
+}
+
+impl DataSync for Faults {
+    fn sync(&self, file: &File) -> io::Result<()> {
+        self.around(|| file.sync_data())
+    }
+}
+
+/// The embedded engine. Dropping it records what waits, then closes the store.
+pub struct Sled(Engine<SledDisk>);
+
+impl Sled {
+    /// Makes a new store in this directory, which is created if need be, readable by its owner alone.
+    ///
+    /// # Errors
+    /// [`OpenError::Exists`] if there is one; otherwise as the operating system has it.
+    pub fn create(path: &Path, options: Options) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Io { path: path.to_owned(), source };
+        if data_file(path).try_exists().map_err(failed)? {
+            return Err(OpenError::Exists(path.to_owned()));
+        }
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        let db = open_sled(path, &options, true)?;
+        load::mark(&db).map_err(|e| translate(path, e))?;
+        let file = data_handle(path).map_err(failed)?;
+        options.sync.sync(&file).map_err(failed)?;
+        sync_directories(path).map_err(failed)?;
+        Self::start(path, db, file, options)
+    }
+
+    /// Opens the store in this directory.
+    ///
+    /// # Errors
+    /// [`OpenError`]; a damaged store is refused, never repaired.
+    pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Io { path: path.to_owned(), source };
+        if !data_file(path).try_exists().map_err(failed)? {
+            return Err(OpenError::Missing(path.to_owned()));
+        }
+        let file = data_handle(path).map_err(failed)?;
+        match file.try_lock() {
+            // sled takes the same lock, through its own handle.
+            Ok(()) => file.unlock().map_err(failed)?,
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(path.to_owned())),
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        let db = open_sled(path, &options, false)?;
+        Self::start(path, db, file, options)
+    }
+
+    fn start(path: &Path, db: ::sled::Db, file: File, options: Options) -> Result<Self, OpenError> {
+        let found = contained(|| load::load(&db, options.check))?;
+        let engine = Engine::start(SledDisk::new(db, file, options.sync), found);
+        engine.map(Self).map_err(|source| OpenError::Io { path: path.to_owned(), source })
+    }
+}
+
+fn open_sled(path: &Path, options: &Options, new: bool) -> Result<::sled::Db, OpenError> {
+    let config = ::sled::Config::new().path(path).cache_capacity(options.cache_bytes).create_new(new);
+    contained(|| config.open().map_err(|e| translate(path, e)))
+}
+
+/// sled panics on some kinds of damage; here that is an error like any other.
+fn contained<T>(work: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
+    let broken = |_| Err(OpenError::Damaged("sled cannot make sense of it".to_owned()));
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(broken)
+}
+
+fn translate(path: &Path, error: ::sled::Error) -> OpenError {
+    match error {
+        ::sled::Error::Io(source) if source.kind() == io::ErrorKind::AlreadyExists => {
+            OpenError::Exists(path.to_owned())
+        }
+        ::sled::Error::Io(source) => OpenError::Io { path: path.to_owned(), source },
+        other => OpenError::Damaged(other.to_string()),
+    }
+}
+
+fn data_file(path: &Path) -> std::path::PathBuf {
+    path.join("db")
+}
+
+fn data_handle(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(data_file(path))
+}
+
+/// A new file is durable once its directory is, and a new directory once its parent is.
+fn sync_directories(path: &Path) -> io::Result<()> {
+    let path = fs::canonicalize(path)?;
+    File::open(&path)?.sync_all()?;
+    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+}
+
+#[async_trait]
+impl Store for Sled {
+    async fn nodes(&self, ids: &[NodeId]) -> Result<Vec<Option<Arc<Stored>>>, StoreError> {
+        self.0.nodes(ids)
+    }
+
+    async fn list(&self, kind: NodeKind, after: Option<&Name>, limit: usize) -> Result<Vec<Arc<Stored>>, StoreError> {
+        self.0.list(kind, after, limit)
+    }
+
+    async fn commit(&self, change: Change, lane: Lane) -> Result<Revision, CommitError> {
+        self.0.commit(change, lane).await
+    }
+
+    async fn log(&self, after: Revision, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        self.0.log(after, limit).await
+    }
+
+    async fn private(&self, id: PrivateId) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        self.0.private(id).await
+    }
+
+    fn head(&self) -> watch::Receiver<Head> {
+        self.0.head()
+    }
+}

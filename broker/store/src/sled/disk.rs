@@ -1,0 +1,144 @@
+//! The medium: how a group is written, and how the log and private values are read.
+
+use std::fs::File;
+
+use bytes::Bytes;
+use daypass_core::PrivateId;
+use daypass_credential::Revision;
+use sled::{Batch, Db, IVec};
+use zeroize::Zeroizing;
+
+use super::{
+    DataSync,
+    layout::{node_key, node_value, private_key, run_first, run_key},
+};
+use crate::{
+    Entry, StoreError,
+    committer::Group,
+    engine::Medium,
+    pack::{Record, pack, unpack},
+};
+
+/// A sled database and our own handle of its data file.
+pub(crate) struct SledDisk {
+    db: Db,
+    file: File,
+    sync: Box<dyn DataSync>,
+}
+
+impl SledDisk {
+    pub(super) fn new(db: Db, file: File, sync: Box<dyn DataSync>) -> Self {
+        Self { db, file, sync }
+    }
+}
+
+impl Medium for SledDisk {
+    const SLOW: bool = true;
+
+    fn write(&self, group: &Group) -> Result<(), String> {
+        let said = |e: sled::Error| e.to_string();
+        self.db.apply_batch(batch(group)).map_err(said)?;
+        self.db.flush().map_err(said)?;
+        self.sync.sync(&self.file).map_err(|e| e.to_string())
+    }
+
+    fn log(&self, after: Revision, upto: Revision, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        let durable = upto.get().saturating_sub(after.get());
+        let wanted = usize::try_from(durable).unwrap_or(usize::MAX).min(limit);
+        let mut entries = Vec::with_capacity(wanted.min(1024));
+        for read in Walk::after(&self.db, after).map_err(StoreError::Damaged)?.take(wanted) {
+            let (revision, record) = read.map_err(StoreError::Damaged)?;
+            entries.push(Entry { revision, event: record.event });
+        }
+        if entries.len() < wanted {
+            return Err(StoreError::Damaged(format!("the log breaks off before revision {upto}")));
+        }
+        Ok(entries)
+    }
+
+    fn private(&self, id: PrivateId) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let value = self.db.get(private_key(id)).map_err(|e| StoreError::Damaged(e.to_string()))?;
+        Ok(value.map(|value| Zeroizing::new(value.to_vec())))
+    }
+}
+
+/// The whole group as one batch: sled recovers all of it or nothing.
+fn batch(group: &Group) -> Batch {
+    let mut batch = Batch::default();
+    for (first, run) in pack(&group.entries) {
+        batch.insert(&run_key(first), run);
+    }
+    for (id, written) in &group.nodes {
+        batch.insert(node_key(id), node_value(written));
+    }
+    for (id, value) in &group.private {
+        batch.insert(&private_key(*id), value.as_slice());
+    }
+    batch
+}
+
+/// A walk over the log, in order; it ends with the first thing that does not fit.
+pub(super) struct Walk {
+    runs: sled::Iter,
+    run: Box<dyn Iterator<Item = Result<Record, crate::pack::Malformed>>>,
+    next: Revision,
+    broken: bool,
+}
+
+impl Walk {
+    /// A walk that begins after this revision.
+    pub(super) fn after(db: &Db, after: Revision) -> Result<Self, String> {
+        let wanted = after.next();
+        let before = db.range(run_key(Revision::ZERO)..=run_key(wanted)).next_back();
+        let found = before.transpose().map_err(|e| e.to_string())?;
+        let Some(first) = found.and_then(|(key, _)| run_first(&key)) else {
+            return Err(format!("the log does not reach back to revision {wanted}"));
+        };
+        let runs = db.range(run_key(first)..=run_key(Revision::new(u64::MAX)));
+        let mut walk = Self { runs, run: Box::new(std::iter::empty()), next: first, broken: false };
+        while walk.next < wanted {
+            walk.next().unwrap_or_else(|| Err(format!("the log breaks off before revision {wanted}")))?;
+        }
+        Ok(walk)
+    }
+
+    fn step(&mut self) -> Option<Result<(Revision, Record), String>> {
+        loop {
+            let revision = self.next;
+            if let Some(record) = self.run.next() {
+                self.next = revision.next();
+                return Some(record.map(|r| (revision, r)).map_err(|e| format!("at revision {revision}: {e}")));
+            }
+            let (key, value) = match self.runs.next()? {
+                Ok(run) => run,
+                Err(e) => return Some(Err(e.to_string())),
+            };
+            if let Err(gap) = self.enter(&key, &value) {
+                return Some(Err(gap));
+            }
+        }
+    }
+
+    /// Begins the next run, if it is the one that follows.
+    fn enter(&mut self, key: &[u8], value: &IVec) -> Result<(), String> {
+        let found = run_first(key).ok_or_else(|| "a run of events has no revision".to_owned())?;
+        if found != self.next || value.is_empty() {
+            return Err(format!("the log has a gap: revision {found} stands where {} has to", self.next));
+        }
+        self.run = Box::new(unpack(Bytes::copy_from_slice(value)));
+        Ok(())
+    }
+}
+
+impl Iterator for Walk {
+    type Item = Result<(Revision, Record), String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.broken {
+            return None;
+        }
+        let step = self.step();
+        self.broken = matches!(step, Some(Err(_)));
+        step
+    }
+}
