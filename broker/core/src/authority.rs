@@ -55,8 +55,14 @@ pub fn may_open_enrollment(facts: &Facts, caller: &Shown, subject: &NodeId) -> R
     }
     let person = acting_person(caller).ok_or(Denial::NotAllowed)?;
     let owned = subject.kind == NodeKind::Application
-        && facts.application(&subject.name)?.is_some_and(|a| a.body.owners.technical == *person);
-    if owned { Ok(()) } else { Err(Denial::NotAllowed.into()) }
+        && facts
+            .application(&subject.name)?
+            .is_some_and(|a| a.body.owners.technical == *person);
+    if owned {
+        Ok(())
+    } else {
+        Err(Denial::NotAllowed.into())
+    }
 }
 
 /// May the caller read this object? Admins and auditors read everything; an owner what they own; an application or a
@@ -93,7 +99,12 @@ pub fn may_list(facts: &Facts, caller: &Shown) -> Result<(), Stop> {
 ///
 /// # Errors
 /// [`Stop::Need`] until all facts are there; [`Denial::UnknownNode`] where the caller may not know of it.
-pub fn may_end(facts: &Facts, caller: &Shown, node: &NodeId, subject: Option<&NodeId>) -> Result<Right, Stop> {
+pub fn may_end(
+    facts: &Facts,
+    caller: &Shown,
+    node: &NodeId,
+    subject: Option<&NodeId>,
+) -> Result<Right, Stop> {
     match has_role(facts, caller, Role::Admin) {
         Ok(()) => return Ok(Right::Company),
         Err(Stop::Denied(Denial::NotAllowed)) => {}
@@ -101,15 +112,23 @@ pub fn may_end(facts: &Facts, caller: &Shown, node: &NodeId, subject: Option<&No
     }
     let theirs = match node.kind {
         NodeKind::Credential => subject.cloned(),
-        NodeKind::Identity => facts.identity(&node.name)?.map(|found| found.body.subject.clone()),
-        NodeKind::Enrollment => facts.enrollment(&node.name)?.map(|found| found.body.subject.clone()),
+        NodeKind::Identity => facts
+            .identity(&node.name)?
+            .map(|found| found.body.subject.clone()),
+        NodeKind::Enrollment => facts
+            .enrollment(&node.name)?
+            .map(|found| found.body.subject.clone()),
         _ => Some(node.clone()),
     };
     let unknown = || Denial::UnknownNode { node: node.clone() };
     let theirs = theirs.ok_or_else(unknown)?;
     let small = matches!(node.kind, NodeKind::Credential | NodeKind::Identity);
     if small && theirs == caller.subject {
-        let right = if caller.subject.kind == NodeKind::Person { Right::Company } else { Right::Own };
+        let right = if caller.subject.kind == NodeKind::Person {
+            Right::Company
+        } else {
+            Right::Own
+        };
         return Ok(right);
     }
     if owns(facts, caller, &theirs)? {
@@ -153,7 +172,9 @@ fn owns_vendor(facts: &Facts, person: &Name, vendor: &Name) -> Result<bool, Stop
     let mut next = Some(vendor);
     for _ in 0..crate::chain::DEPTH {
         let Some(name) = next else { return Ok(false) };
-        let Some(found) = facts.vendor(name)? else { return Ok(false) };
+        let Some(found) = facts.vendor(name)? else {
+            return Ok(false);
+        };
         if found.body.owner == *person {
             return Ok(true);
         }
@@ -173,12 +194,23 @@ fn acting_person(caller: &Shown) -> Option<&Name> {
 /// # Errors
 /// [`Stop::Need`] until all facts are there.
 pub fn effective_life(facts: &Facts, node: &NodeId) -> Result<Life, Stop> {
-    let Some(stored) = facts.stored(node)? else { return Ok(Life::Ended) };
+    let Some(stored) = facts.stored(node)? else {
+        return Ok(Life::Ended);
+    };
     let above: Vec<NodeId> = match &stored.node.body {
-        Body::Vendor(v) => v.parent.iter().map(|p| NodeId::new(NodeKind::Vendor, p.clone())).collect(),
+        Body::Vendor(v) => v
+            .parent
+            .iter()
+            .map(|p| NodeId::new(NodeKind::Vendor, p.clone()))
+            .collect(),
         Body::Contract(c) => {
-            let parent = c.parent.iter().map(|p| NodeId::new(NodeKind::Contract, p.clone()));
-            parent.chain([NodeId::new(NodeKind::Vendor, c.vendor.clone())]).collect()
+            let parent = c
+                .parent
+                .iter()
+                .map(|p| NodeId::new(NodeKind::Contract, p.clone()));
+            parent
+                .chain([NodeId::new(NodeKind::Vendor, c.vendor.clone())])
+                .collect()
         }
         Body::Application(a) => vec![
             NodeId::new(NodeKind::Vendor, a.vendor.clone()),

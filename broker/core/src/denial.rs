@@ -83,6 +83,8 @@ denials! {
     CallerDead { node: NodeId, life: Life } = "caller-dead", Unauthenticated, "`{node}` is {life}, and this identity rests on it";
     /// The caller's own certificate was ended.
     CallerEnded = "caller-ended", Unauthenticated, "this identity certificate was ended";
+    /// The certificate is for an audience, and says nothing to the broker.
+    NotAnIdentity = "not-an-identity", Unauthenticated, "this certificate is for an audience: show the broker the identity certificate";
     /// The certificate is of another life of the log.
     CallerOfOtherEra = "caller-of-other-era", Unauthenticated, "this identity certificate is from before the broker was recovered: enrol again";
     /// Something the identity rests on was narrowed or resumed since: a new certificate first.

@@ -17,6 +17,9 @@ use crate::{
 /// The longest name of a directory object, so that names made from it fit as well.
 pub const NAME_MAX: usize = 60;
 
+/// The largest object, in bytes of JSON: the event that ends it holds it once more, and has to fit as well.
+pub const OBJECT_MAX: usize = 3400;
+
 /// What comes of writing an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
@@ -43,9 +46,16 @@ pub fn decide_write(facts: &Facts, body: &Body) -> Result<Write, Stop> {
     if id.name.as_str().len() > NAME_MAX {
         return Err(bad("name", "at most 60 characters"));
     }
+    if serde_json::to_vec(&node).map_or(usize::MAX, |json| json.len()) > OBJECT_MAX {
+        return Err(bad("object", "too large: at most 3400 bytes as JSON"));
+    }
     check(facts, body)?;
     let Some(stored) = facts.stored(&id)? else {
-        return Ok(Write::Put { node: Box::new(node), new: true, cut: false });
+        return Ok(Write::Put {
+            node: Box::new(node),
+            new: true,
+            cut: false,
+        });
     };
     if stored.node.life == Life::Ended {
         return Err(Denial::NameSpent { node: id }.into());
@@ -54,8 +64,15 @@ pub fn decide_write(facts: &Facts, body: &Body) -> Result<Write, Stop> {
     if stored.node.body == *body {
         return Ok(Write::Unchanged);
     }
-    let node = Node { life: stored.node.life, body: body.clone() };
-    Ok(Write::Put { node: Box::new(node), new: false, cut })
+    let node = Node {
+        life: stored.node.life,
+        body: body.clone(),
+    };
+    Ok(Write::Put {
+        node: Box::new(node),
+        new: false,
+        cut,
+    })
 }
 
 fn bad(field: &'static str, why: &'static str) -> Stop {
@@ -117,15 +134,28 @@ fn check_contract(facts: &Facts, contract: &Contract) -> Result<(), Stop> {
     let vendor = facts.vendor(&contract.vendor)?.ok_or(Denial::NotAllowed)?.body;
     match (&vendor.parent, &contract.parent) {
         (None, None) => Ok(()),
-        (None, Some(_)) => Err(bad("parent", "the vendor sits under no other, so the contract rests on none")),
-        (Some(_), None) => Err(bad("parent", "the vendor sits under another: name the contract this one rests on")),
+        (None, Some(_)) => Err(bad(
+            "parent",
+            "the vendor sits under no other, so the contract rests on none",
+        )),
+        (Some(_), None) => Err(bad(
+            "parent",
+            "the vendor sits under another: name the contract this one rests on",
+        )),
         (Some(above), Some(parent)) => check_parent_contract(facts, contract, above, parent),
     }
 }
 
-fn check_parent_contract(facts: &Facts, contract: &Contract, above: &Name, parent: &Name) -> Result<(), Stop> {
+fn check_parent_contract(
+    facts: &Facts,
+    contract: &Contract,
+    above: &Name,
+    parent: &Name,
+) -> Result<(), Stop> {
     let chain = contracts_above(facts, parent).map_err(dangling)?;
-    let Some(parent) = chain.first() else { return Err(bad("parent", "there is no such contract")) };
+    let Some(parent) = chain.first() else {
+        return Err(bad("parent", "there is no such contract"));
+    };
     if parent.vendor != *above {
         return Err(bad("parent", "it is no contract of the vendor above"));
     }
@@ -137,7 +167,10 @@ fn check_parent_contract(facts: &Facts, contract: &Contract, above: &Name, paren
         return Err(bad("end", "the term reaches beyond that of the contract above"));
     }
     if !contract.classifications.is_subset(&parent.classifications) {
-        return Err(bad("classifications", "the contract above does not allow all of them"));
+        return Err(bad(
+            "classifications",
+            "the contract above does not allow all of them",
+        ));
     }
     Ok(())
 }
@@ -149,7 +182,10 @@ fn check_application(facts: &Facts, application: &Application) -> Result<(), Sto
     for owner in [&owners.business, &owners.technical, &owners.relationship] {
         present(facts, NodeKind::Person, owner)?;
     }
-    let contract = facts.contract(&application.contract)?.ok_or(Denial::NotAllowed)?.body;
+    let contract = facts
+        .contract(&application.contract)?
+        .ok_or(Denial::NotAllowed)?
+        .body;
     if contract.vendor != application.vendor {
         return Err(bad("contract", "it is another vendor's"));
     }
@@ -175,16 +211,29 @@ fn check_entitlements(facts: &Facts, application: &Application) -> Result<(), St
         if entitlement.scopes.is_empty() {
             return Err(bad("entitlements", "name at least one scope"));
         }
-        let audience = facts.audience(&entitlement.audience)?.ok_or(Denial::NotAllowed)?.body;
+        let audience = facts
+            .audience(&entitlement.audience)?
+            .ok_or(Denial::NotAllowed)?
+            .body;
         if audience.environment != application.environment {
             let environment = application.environment.clone();
-            return Err(Denial::OtherEnvironment { audience: audience.name.clone(), environment }.into());
+            return Err(Denial::OtherEnvironment {
+                audience: audience.name.clone(),
+                environment,
+            }
+            .into());
         }
         for scope in entitlement.scopes.iter() {
-            let rule = audience.rule(scope).ok_or_else(|| Denial::UnknownScope { scope: scope.clone() })?;
+            let rule = audience
+                .rule(scope)
+                .ok_or_else(|| Denial::UnknownScope { scope: scope.clone() })?;
             if rule.classification > application.classification {
                 let (scope, classification) = (scope.clone(), rule.classification);
-                return Err(Denial::AboveClassification { scope, classification }.into());
+                return Err(Denial::AboveClassification {
+                    scope,
+                    classification,
+                }
+                .into());
             }
         }
     }
@@ -212,7 +261,10 @@ fn check_verifier(facts: &Facts, verifier: &Verifier) -> Result<(), Stop> {
     if verifier.audiences.is_empty() || verifier.audiences.len() > 32 {
         return Err(bad("audiences", "1 to 32"));
     }
-    verifier.audiences.iter().try_for_each(|name| present(facts, NodeKind::Audience, name))
+    verifier
+        .audiences
+        .iter()
+        .try_for_each(|name| present(facts, NodeKind::Audience, name))
 }
 
 /// Does the change from `old` to `new` take something away? What cannot change is refused.
@@ -227,7 +279,10 @@ fn compare(old: &Body, new: &Body) -> Result<bool, Denial> {
         (Body::Person(Person { .. }), Body::Person(Person { .. })) => Ok(false),
         (Body::Audience(old), Body::Audience(new)) => {
             same("environment", &old.environment, &new.environment)?;
-            Ok(old.scopes.iter().any(|rule| new.rule(&rule.scope).is_none_or(|now| stricter(rule, now))))
+            Ok(old
+                .scopes
+                .iter()
+                .any(|rule| new.rule(&rule.scope).is_none_or(|now| stricter(rule, now))))
         }
         // Which audiences a verifier may ask about is looked up at each question.
         (Body::Verifier(Verifier { .. }), Body::Verifier(Verifier { .. })) => Ok(false),
@@ -236,7 +291,11 @@ fn compare(old: &Body, new: &Body) -> Result<bool, Denial> {
 }
 
 fn same<T: PartialEq>(field: &'static str, old: &T, new: &T) -> Result<(), Denial> {
-    if old == new { Ok(()) } else { Err(Denial::Immutable { field }) }
+    if old == new {
+        Ok(())
+    } else {
+        Err(Denial::Immutable { field })
+    }
 }
 
 fn compare_contract(old: &Contract, new: &Contract) -> Result<bool, Denial> {
@@ -250,10 +309,15 @@ fn compare_application(old: &Application, new: &Application) -> Result<bool, Den
     same("vendor", &old.vendor, &new.vendor)?;
     same("environment", &old.environment, &new.environment)?;
     let lost = old.entitlements.iter().any(|before| {
-        let now = new.entitlements.iter().find(|now| now.audience == before.audience);
+        let now = new
+            .entitlements
+            .iter()
+            .find(|now| now.audience == before.audience);
         now.is_none_or(|now| before.scopes.iter().any(|scope| !now.scopes.contains(scope)))
     });
-    let shorter = new.max_ttl.is_some_and(|now| old.max_ttl.is_none_or(|before| now < before));
+    let shorter = new
+        .max_ttl
+        .is_some_and(|now| old.max_ttl.is_none_or(|before| now < before));
     Ok(lost || shorter || new.classification < old.classification || new.contract != old.contract)
 }
 
@@ -263,7 +327,8 @@ fn stricter(old: &ScopeRule, new: &ScopeRule) -> bool {
         Tier::Jit => 1,
         Tier::BreakGlass => 2,
     };
-    new.classification > old.classification
+    // A contract allows a set of classifications: a lower one may be outside it.
+    new.classification != old.classification
         || rank(new.tier) > rank(old.tier)
         || new.max_ttl < old.max_ttl
         || (old.unbound && !new.unbound)

@@ -31,11 +31,20 @@ pub fn decide_end(facts: &Facts, id: &NodeId) -> Result<End, Stop> {
     let not_endable = || Denial::NotEndable { node: id.clone() };
     let unknown = || Denial::UnknownNode { node: id.clone() };
     let ended = match id.kind {
-        NodeKind::Credential => {
-            Node { life: Life::Ended, body: Body::Credential(EndedCredential { name: id.name.clone() }) }
-        }
+        // `credential:07` is not how the credential 7 is called: ending it would leave that one alive.
+        NodeKind::Credential if !is_number(id) => return Err(unknown().into()),
+        NodeKind::Credential => Node {
+            life: Life::Ended,
+            body: Body::Credential(EndedCredential {
+                name: id.name.clone(),
+            }),
+        },
         // A spent code is harmless by itself: what it led to is the identity.
-        NodeKind::Enrollment if facts.enrollment(&id.name)?.is_some_and(|e| e.body.spent.is_some()) => {
+        NodeKind::Enrollment
+            if facts
+                .enrollment(&id.name)?
+                .is_some_and(|e| e.body.spent.is_some()) =>
+        {
             return Err(not_endable().into());
         }
         NodeKind::Vendor
@@ -49,4 +58,10 @@ pub fn decide_end(facts: &Facts, id: &NodeId) -> Result<End, Stop> {
         NodeKind::Key | NodeKind::Roster => return Err(not_endable().into()),
     };
     Ok(End::Cut(Box::new(ended)))
+}
+
+/// Is this the one spelling of a credential's number?
+fn is_number(id: &NodeId) -> bool {
+    let number = id.name.as_str().parse().map(Revision::new);
+    number.is_ok_and(|number| number > Revision::ZERO && NodeId::credential(number) == *id)
 }

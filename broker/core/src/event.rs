@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
     node::Node,
-    text::{HexError, hex16},
+    text::{HexError, TextRef, hex16},
 };
 
 /// The version of the event schema that this code writes.
@@ -87,6 +87,10 @@ pub enum Action {
     Initialized {
         /// Its life.
         era: Era,
+        /// The `iss` of its tokens.
+        issuer: String,
+        /// The trust domain of its certificates.
+        trust_domain: String,
     },
     /// A directory object was written.
     Written {
@@ -110,6 +114,9 @@ pub enum Action {
     Ended {
         /// What.
         node: NodeId,
+        /// Why, in words that lie beside the log.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<TextRef>,
     },
     /// An identity was suspended, because something of it was used twice.
     Suspended {
@@ -343,6 +350,12 @@ impl Event {
     /// # Errors
     /// If the bytes are no event of a known schema.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(bytes)
+        let event: Self = serde_json::from_slice(bytes)?;
+        if event.v == SCHEMA {
+            Ok(event)
+        } else {
+            let unknown = format_args!("schema version {} is not known", event.v);
+            Err(de::Error::custom(unknown))
+        }
     }
 }

@@ -47,6 +47,11 @@ impl Facts {
         }
     }
 
+    /// The nodes that were read.
+    pub fn ids(&self) -> impl Iterator<Item = &NodeId> {
+        self.read.iter().map(|(id, _)| id)
+    }
+
     /// Was this node read?
     #[must_use]
     pub fn knows(&self, id: &NodeId) -> bool {

@@ -271,6 +271,9 @@ pub fn decide_certificate(
 /// # Errors
 /// [`Stop::Need`] until all facts are there; [`Stop::Denied`] with the reason.
 pub fn judge_caller(facts: &Facts, caller: &Shown, era: Era, now: Timestamp) -> Result<(), Stop> {
+    if caller.audience.is_some() {
+        return Err(Denial::NotAnIdentity.into());
+    }
     if caller.era != era {
         return Err(Denial::CallerOfOtherEra.into());
     }
@@ -281,19 +284,24 @@ pub fn judge_caller(facts: &Facts, caller: &Shown, era: Era, now: Timestamp) -> 
         .into());
     }
     for id in caller.lineage.nodes() {
-        let life = facts.stored(id)?.map_or(Life::Open, |stored| stored.node.life);
-        // A credential is a node only once it was ended; every other node of a lineage exists.
-        let absent = facts.stored(id)?.is_none() && id.kind != NodeKind::Credential;
-        match life {
-            Life::Open if !absent => {}
-            Life::Open | Life::Ended => return Err(dead(id, Life::Ended)),
-            Life::Suspended => return Err(dead(id, Life::Suspended)),
+        match life(facts, id)? {
+            Life::Open => {}
+            life @ (Life::Ended | Life::Suspended) => return Err(dead(id, life)),
         }
     }
     match facts.stored(&caller.id())? {
         None => Ok(()),
         Some(_) => Err(Denial::CallerEnded.into()),
     }
+}
+
+/// The life of a node of a lineage. A credential is a node only once it was ended; every other one exists.
+fn life(facts: &Facts, id: &NodeId) -> Result<Life, Stop> {
+    Ok(match facts.stored(id)? {
+        Some(stored) => stored.node.life,
+        None if id.kind == NodeKind::Credential => Life::Open,
+        None => Life::Ended,
+    })
 }
 
 fn dead(id: &NodeId, life: Life) -> Stop {
@@ -448,12 +456,12 @@ fn bindable(
     if bound.audience.as_ref() != Some(audience) || bound.subject != caller.subject {
         return Err(Denial::WrongCertificate.into());
     }
+    let mut closed = facts.stored(&bound.id())?.is_some();
     for id in bound.lineage.nodes() {
-        facts.stored(id)?;
+        closed |= life(facts, id)? != Life::Open;
     }
-    let ended = facts.stored(&bound.id())?.is_some();
     let alive = standing(&bound.rests(), era, Timestamp::ZERO, |id| facts.cut(id)).is_ok();
-    if ended || !alive || bound.expires <= now {
+    if closed || !alive || bound.expires <= now {
         return Err(Denial::CertificateDead.into());
     }
     Ok(())

@@ -2,7 +2,6 @@
 
 use std::{fmt, str::FromStr};
 
-use daypass_core::node::KeyPurpose;
 use daypass_credential::{Name, NodeId, NodeKind};
 
 /// The trust domain of a broker, as in `spiffe://TRUST-DOMAIN/application/sync` (SPIFFE ID, section 2.1).
@@ -62,8 +61,7 @@ impl FromStr for TrustDomain {
     type Err = TrustDomainError;
 
     fn from_str(text: &str) -> Result<Self, TrustDomainError> {
-        let plain =
-            |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-');
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-');
         if (1..=Self::MAX).contains(&text.len()) && text.bytes().all(plain) {
             Ok(Self(text.into()))
         } else {
@@ -110,15 +108,6 @@ impl Distinguished {
             organization: None,
             common_name: common_name.to_owned(),
         }
-    }
-}
-
-/// For which audience a CA of this purpose signs: none for identities; nothing at all if it is no CA.
-pub(crate) const fn authority_for(purpose: &KeyPurpose) -> Option<Option<&Name>> {
-    match purpose {
-        KeyPurpose::Identity => Some(None),
-        KeyPurpose::Audience { audience } => Some(Some(audience)),
-        KeyPurpose::Token | KeyPurpose::Audit => None,
     }
 }
 

@@ -8,9 +8,7 @@ use std::fmt;
 use base64::{
     Engine as _,
     alphabet::{STANDARD as STANDARD_ALPHABET, URL_SAFE as URL_SAFE_ALPHABET},
-    engine::{
-        DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD,
-    },
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
 };
 use daypass_core::node::{Key, KeyAlgorithm, KeyPurpose};
 use ring::{
@@ -170,7 +168,13 @@ fn place(key: &Key) -> Vec<u8> {
         KeyAlgorithm::Es256 => "ES256",
         KeyAlgorithm::EdDsa => "EdDSA",
     };
-    let texts = ["daypass sealed key", key.name.as_str(), purpose, audience, algorithm];
+    let texts = [
+        "daypass sealed key",
+        key.name.as_str(),
+        purpose,
+        audience,
+        algorithm,
+    ];
     let parts = texts
         .iter()
         .map(|text| text.as_bytes())
@@ -233,7 +237,11 @@ mod tests {
         let kek = KeyEncryptionKey::generate().unwrap();
         let sealed = kek.seal(&key(), b"secret").unwrap();
         assert_eq!(kek.open(&key(), &sealed).unwrap().as_slice(), b"secret");
-        assert_ne!(sealed, kek.seal(&key(), b"secret").unwrap(), "each time another nonce");
+        assert_ne!(
+            sealed,
+            kek.seal(&key(), b"secret").unwrap(),
+            "each time another nonce"
+        );
     }
 
     #[test]
@@ -242,11 +250,26 @@ mod tests {
         let sealed = kek.seal(&key(), b"secret").unwrap();
         let audience = "billing".parse().unwrap();
         for other in [
-            Key { name: "tok-2".parse().unwrap(), ..key() },
-            Key { purpose: KeyPurpose::Identity, ..key() },
-            Key { purpose: KeyPurpose::Audience { audience }, ..key() },
-            Key { algorithm: KeyAlgorithm::EdDsa, ..key() },
-            Key { public: Base64(vec![1, 2, 4]), ..key() },
+            Key {
+                name: "tok-2".parse().unwrap(),
+                ..key()
+            },
+            Key {
+                purpose: KeyPurpose::Identity,
+                ..key()
+            },
+            Key {
+                purpose: KeyPurpose::Audience { audience },
+                ..key()
+            },
+            Key {
+                algorithm: KeyAlgorithm::EdDsa,
+                ..key()
+            },
+            Key {
+                public: Base64(vec![1, 2, 4]),
+                ..key()
+            },
         ] {
             assert_eq!(kek.open(&other, &sealed), Err(SealError::Altered), "{other:?}");
         }
@@ -276,13 +299,28 @@ mod tests {
             hex.clone().into_bytes(),
             hex.to_uppercase().into_bytes(),
             format!("  {base64}\n").into_bytes(),
-            base64.trim_end_matches('=').replace('+', "-").replace('/', "_").into_bytes(),
+            base64
+                .trim_end_matches('=')
+                .replace('+', "-")
+                .replace('/', "_")
+                .into_bytes(),
         ] {
             assert_eq!(KeyEncryptionKey::parse(&good).unwrap().0.as_slice(), raw);
         }
-        let short = &hex[..32];
-        for bad in ["", "x", short, &hex[1..], &format!("{}zz", &hex[..62]), &STANDARD.encode(&raw[1..])] {
-            assert_eq!(KeyEncryptionKey::parse(bad.as_bytes()).err(), Some(KekError::Form), "`{bad}`");
+        let (short, long) = (hex.split_at(32).0, hex.split_at(62).0);
+        for bad in [
+            "",
+            "x",
+            short,
+            hex.trim_start_matches('8'),
+            &format!("{long}zz"),
+            &STANDARD.encode(&raw[1..]),
+        ] {
+            assert_eq!(
+                KeyEncryptionKey::parse(bad.as_bytes()).err(),
+                Some(KekError::Form),
+                "`{bad}`"
+            );
         }
     }
 
@@ -290,6 +328,9 @@ mod tests {
     fn a_key_encryption_key_prints_dots() {
         let kek = KeyEncryptionKey::generate().unwrap();
         assert_eq!(format!("{kek:?}"), "KeyEncryptionKey(...)");
-        assert_eq!(KeyEncryptionKey::parse(kek.to_text().as_bytes()).unwrap().0, kek.0);
+        assert_eq!(
+            KeyEncryptionKey::parse(kek.to_text().as_bytes()).unwrap().0,
+            kek.0
+        );
     }
 }

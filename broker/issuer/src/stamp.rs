@@ -9,6 +9,8 @@
 use daypass_core::event::Nonce;
 use daypass_credential::{Era, Lineage, Revision};
 
+use crate::der;
+
 /// The OID of the private extension.
 pub const LINEAGE_OID: &[u64] = &[2, 25, 8_897_038_663_214_691_331];
 
@@ -38,29 +40,14 @@ pub(crate) fn read_text(text: &str) -> Option<(Era, Lineage)> {
     Some((era.parse().ok()?, lineage.parse().ok()?))
 }
 
-/// The DER of a `UTF8String` with this text, the length in the shortest form (X.690, section 10.1).
-pub(crate) fn utf8_string(text: &str) -> Vec<u8> {
-    const UTF8_STRING: u8 = 0x0c;
-    let length = text.len().to_be_bytes();
-    let short: &[u8] = match length.iter().position(|b| *b != 0) {
-        Some(first) => length.get(first..).unwrap_or_default(),
-        None => &[0],
-    };
-    let head = match short {
-        [one] if *one < 0x80 => vec![UTF8_STRING, *one],
-        more => {
-            // At most eight bytes of length, so that the count fits.
-            let count = 0x80 | u8::try_from(more.len()).unwrap_or_default();
-            [&[UTF8_STRING, count], more].concat()
-        }
-    };
-    [head.as_slice(), text.as_bytes()].concat()
+/// The content of the extension.
+pub(crate) fn content(text: &str) -> Vec<u8> {
+    der::write(der::UTF8_STRING, text.as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use x509_parser::der_parser::asn1_rs::{FromDer as _, Utf8String};
 
     #[test]
     fn a_serial_reads_back_and_is_positive_and_short() {
@@ -71,17 +58,6 @@ mod tests {
         }
         for bad in [&[][..], &[1; 16], &[1; 18], &[2; 17]] {
             assert!(read_serial(bad).is_none());
-        }
-    }
-
-    #[test]
-    fn the_extension_reads_back_at_every_length() {
-        for length in [0, 1, 127, 128, 255, 256, 65_535, 65_536] {
-            let text = "x".repeat(length);
-            let der = utf8_string(&text);
-            let (rest, read) = Utf8String::from_der(&der).unwrap();
-            assert!(rest.is_empty());
-            assert_eq!(read.as_ref(), text);
         }
     }
 

@@ -2,8 +2,8 @@
 //! neither.
 
 use bytes::Bytes;
-use daypass_core::{ChangeId, Event, Expect, PrivateId, Put, event::MAX_EVENT};
 use daypass_core::Node;
+use daypass_core::{ChangeId, Event, Expect, PrivateId, Put, event::MAX_EVENT};
 use daypass_credential::{NodeId, Timestamp};
 use zeroize::Zeroizing;
 
@@ -35,7 +35,11 @@ pub(crate) struct Draft {
 
 impl Prepared {
     pub(crate) fn new(change: Change) -> Result<Self, CommitError> {
-        let Change { event, expect, private } = change;
+        let Change {
+            event,
+            expect,
+            private,
+        } = change;
         let private_bytes = measure_private(&private)?;
         let bytes = event.to_bytes().map_err(CommitError::Unwritable)?;
         fits("event", bytes.len(), MAX_EVENT)?;
@@ -43,14 +47,27 @@ impl Prepared {
         let puts = puts.into_iter().map(Draft::new).collect::<Result<Vec<_>, _>>()?;
         let nodes: usize = puts.iter().map(|draft| draft.json.len()).sum();
         let total = bytes.len() + nodes + private_bytes;
-        Ok(Self { id, at, event: bytes.into(), puts, expect, private, bytes: total })
+        Ok(Self {
+            id,
+            at,
+            event: bytes.into(),
+            puts,
+            expect,
+            private,
+            bytes: total,
+        })
     }
 }
 
 impl Draft {
     fn new(put: Put) -> Result<Self, CommitError> {
         let json = serde_json::to_vec(&put.node).map_err(CommitError::Unwritable)?;
-        Ok(Self { id: put.node.id(), node: put.node, cut: put.cut, json })
+        Ok(Self {
+            id: put.node.id(),
+            node: put.node,
+            cut: put.cut,
+            json,
+        })
     }
 }
 
@@ -67,5 +84,13 @@ fn measure_private(private: &[(PrivateId, Zeroizing<Vec<u8>>)]) -> Result<usize,
 }
 
 fn fits(what: &str, bytes: usize, limit: usize) -> Result<(), CommitError> {
-    if bytes <= limit { Ok(()) } else { Err(CommitError::TooLarge { what: what.to_owned(), bytes, limit }) }
+    if bytes <= limit {
+        Ok(())
+    } else {
+        Err(CommitError::TooLarge {
+            what: what.to_owned(),
+            bytes,
+            limit,
+        })
+    }
 }

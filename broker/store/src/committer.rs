@@ -53,24 +53,38 @@ impl Group {
     fn admit(&mut self, change: Prepared, revision: Revision, image: &Image) -> Result<(), CommitError> {
         for expect in &change.expect {
             if self.node(&expect.node, image).map(|stored| stored.revision) != expect.revision {
-                return Err(CommitError::Conflict { node: expect.node.clone() });
+                return Err(CommitError::Conflict {
+                    node: expect.node.clone(),
+                });
             }
         }
         for draft in change.puts {
             self.put(draft, revision, image);
         }
         self.private.extend(change.private);
-        self.entries.push(Numbered { revision, id: change.id, at: change.at, event: change.event });
+        self.entries.push(Numbered {
+            revision,
+            id: change.id,
+            at: change.at,
+            event: change.event,
+        });
         Ok(())
     }
 
     fn node<'a>(&'a self, id: &NodeId, image: &'a Image) -> Option<&'a Arc<Stored>> {
-        self.nodes.get(id).map(|written| &written.stored).or_else(|| image.node(id))
+        self.nodes
+            .get(id)
+            .map(|written| &written.stored)
+            .or_else(|| image.node(id))
     }
 
     fn put(&mut self, draft: Draft, revision: Revision, image: &Image) {
         let Draft { id, node, cut, json } = draft;
-        let cut = if cut { Some(revision) } else { self.node(&id, image).and_then(|before| before.cut) };
+        let cut = if cut {
+            Some(revision)
+        } else {
+            self.node(&id, image).and_then(|before| before.cut)
+        };
         let stored = Arc::new(Stored { revision, cut, node });
         self.nodes.insert(id, Written { stored, json });
     }
@@ -109,16 +123,27 @@ impl<M: Medium> Committer<M> {
     fn judge(&mut self, jobs: Vec<Job>) -> (Group, Vec<Waiting>) {
         let shared = Arc::clone(&self.shared);
         let image = shared.image();
-        let mut group = Group { entries: Vec::with_capacity(jobs.len()), ..Group::default() };
+        let mut group = Group {
+            entries: Vec::with_capacity(jobs.len()),
+            ..Group::default()
+        };
         let mut waiting = Vec::with_capacity(jobs.len());
         for job in jobs {
             let verdict = self.decide(job.change, &mut group, &image);
-            waiting.push(Waiting { sender: job.answer, verdict });
+            waiting.push(Waiting {
+                sender: job.answer,
+                verdict,
+            });
         }
         (group, waiting)
     }
 
-    fn decide(&mut self, change: Prepared, group: &mut Group, image: &Image) -> Result<Revision, CommitError> {
+    fn decide(
+        &mut self,
+        change: Prepared,
+        group: &mut Group,
+        image: &Image,
+    ) -> Result<Revision, CommitError> {
         let id = change.id;
         if let Some(revision) = self.recent.find(&id) {
             return Err(CommitError::Repeated { revision });
@@ -145,7 +170,10 @@ impl<M: Medium> Committer<M> {
     /// INVARIANT (durable before seen) is kept here: first the medium, then the image, then the head, then answers.
     fn publish(&self, group: Group, waiting: Vec<Waiting>) {
         if let Some(newest) = group.entries.last() {
-            let head = Head { revision: newest.revision, at: newest.at };
+            let head = Head {
+                revision: newest.revision,
+                at: newest.at,
+            };
             self.shared.publish(group);
             self.head.send_replace(head);
         }
@@ -160,13 +188,13 @@ impl<M: Medium> Committer<M> {
         self.shared.fail(reason);
         self.queue.fail(reason);
         for Waiting { sender, verdict } in waiting {
-            let _gone = sender.send(Err(after_failure(verdict, reason)));
+            let _gone = sender.send(Err(after_failure(&verdict, reason)));
         }
     }
 }
 
 /// What is told of a change whose group failed. A refused one did not happen, whatever became of the others.
-fn after_failure(verdict: Result<Revision, CommitError>, reason: &str) -> CommitError {
+fn after_failure(verdict: &Result<Revision, CommitError>, reason: &str) -> CommitError {
     match verdict {
         Ok(_) | Err(CommitError::Repeated { .. }) => CommitError::Unknown(reason.to_owned()),
         Err(_) => StoreError::Failed(reason.to_owned()).into(),

@@ -71,9 +71,15 @@ impl<M: Medium> Shared<M> {
     /// Shows a group that is durable; its private values first, so that whoever reads a node finds what it names.
     pub(crate) fn publish(&self, group: Group) {
         if !group.private.is_empty() {
-            self.before.write().unwrap_or_else(PoisonError::into_inner).clear();
+            self.before
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clear();
         }
-        self.image.write().unwrap_or_else(PoisonError::into_inner).publish(group);
+        self.image
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .publish(group);
     }
 
     /// From now on nothing is read or written; the first reason stands.
@@ -82,7 +88,9 @@ impl<M: Medium> Shared<M> {
     }
 
     fn sound(&self) -> Result<(), StoreError> {
-        self.failed.get().map_or(Ok(()), |reason| Err(StoreError::Failed(reason.clone())))
+        self.failed
+            .get()
+            .map_or(Ok(()), |reason| Err(StoreError::Failed(reason.clone())))
     }
 
     fn private(&self, id: PrivateId) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
@@ -111,7 +119,12 @@ impl<M: Medium> Engine<M> {
         let last = image.head();
         let (sender, head) = watch::channel(last);
         let image = RwLock::new(image);
-        let shared = Shared { medium, image, before: RwLock::default(), failed: OnceLock::new() };
+        let shared = Shared {
+            medium,
+            image,
+            before: RwLock::default(),
+            failed: OnceLock::new(),
+        };
         let (shared, queue) = (Arc::new(shared), Arc::new(Queue::new()));
         let committer = Committer {
             shared: Arc::clone(&shared),
@@ -120,8 +133,15 @@ impl<M: Medium> Engine<M> {
             recent,
             last: last.revision,
         };
-        let thread = thread::Builder::new().name("daypass-commit".to_owned()).spawn(move || committer.run())?;
-        Ok(Self { shared, queue, head, committer: Some(thread) })
+        let thread = thread::Builder::new()
+            .name("daypass-commit".to_owned())
+            .spawn(move || committer.run())?;
+        Ok(Self {
+            shared,
+            queue,
+            head,
+            committer: Some(thread),
+        })
     }
 
     pub(crate) fn nodes(&self, ids: &[NodeId]) -> Result<Vec<Option<Arc<Stored>>>, StoreError> {
@@ -143,7 +163,9 @@ impl<M: Medium> Engine<M> {
     pub(crate) async fn commit(&self, change: Change, lane: Lane) -> Result<Revision, CommitError> {
         let prepared = Prepared::new(change)?;
         let answer = self.queue.push(prepared, lane)?;
-        answer.await.unwrap_or_else(|_| Err(CommitError::Unknown("the store broke off".to_owned())))
+        answer
+            .await
+            .unwrap_or_else(|_| Err(CommitError::Unknown("the store broke off".to_owned())))
     }
 
     pub(crate) async fn log(&self, after: Revision, limit: usize) -> Result<Vec<Entry>, StoreError> {
@@ -151,7 +173,10 @@ impl<M: Medium> Engine<M> {
         let page = self.shared.image().log(after, limit);
         match page {
             Page::Here(entries) => Ok(entries),
-            Page::Older { upto } => self.read(move |shared| shared.medium.log(after, upto, limit)).await,
+            Page::Older { upto } => {
+                self.read(move |shared| shared.medium.log(after, upto, limit))
+                    .await
+            }
         }
     }
 

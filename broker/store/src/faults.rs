@@ -20,6 +20,8 @@ struct Inner {
 #[derive(Default)]
 struct Orders {
     stall: bool,
+    /// One group may go on although syncs are stalled.
+    pass: bool,
     next: Option<Fault>,
 }
 
@@ -48,7 +50,11 @@ impl Faults {
     #[must_use]
     pub fn none() -> Self {
         let stalled = watch::channel(false).0;
-        Self(Arc::new(Inner { orders: Mutex::default(), released: Condvar::new(), stalled }))
+        Self(Arc::new(Inner {
+            orders: Mutex::default(),
+            released: Condvar::new(),
+            stalled,
+        }))
     }
 
     /// The next sync fails, which is final.
@@ -72,9 +78,16 @@ impl Faults {
         self.0.released.notify_all();
     }
 
+    /// Lets the stalled group go on, and stalls the next.
+    pub fn step(&self) {
+        self.orders().pass = true;
+        self.0.released.notify_all();
+    }
+
     /// Returns once a group stands stalled.
     pub async fn stalled(&self) {
-        let _still_here = self.0.stalled.subscribe().wait_for(|stalled| *stalled).await;
+        let mut stalled = self.0.stalled.subscribe();
+        let _still_here = stalled.wait_for(|stalled| *stalled).await;
     }
 
     /// Does what a sync does, with the fault that was ordered.
@@ -94,7 +107,13 @@ impl Faults {
         let mut orders = self.orders();
         if orders.stall {
             self.0.stalled.send_replace(true);
-            orders = self.0.released.wait_while(orders, |o| o.stall).unwrap_or_else(PoisonError::into_inner);
+            let stalled = |orders: &mut Orders| orders.stall && !orders.pass;
+            orders = self
+                .0
+                .released
+                .wait_while(orders, stalled)
+                .unwrap_or_else(PoisonError::into_inner);
+            orders.pass = false;
             self.0.stalled.send_replace(false);
         }
         orders.next.take()

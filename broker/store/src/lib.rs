@@ -50,7 +50,12 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// If the store cannot be read.
-    async fn list(&self, kind: NodeKind, after: Option<&Name>, limit: usize) -> Result<Vec<Arc<Stored>>, StoreError>;
+    async fn list(
+        &self,
+        kind: NodeKind,
+        after: Option<&Name>,
+        limit: usize,
+    ) -> Result<Vec<Arc<Stored>>, StoreError>;
 
     /// Records a change and answers once it is durable. All of it happens, or nothing. A caller that stops waiting
     /// takes nothing back: what has been queued is recorded.

@@ -70,7 +70,10 @@ impl Queue {
             door: Door::Open,
             idle: false,
         };
-        Self { waiting: Mutex::new(waiting), arrived: Condvar::new() }
+        Self {
+            waiting: Mutex::new(waiting),
+            arrived: Condvar::new(),
+        }
     }
 
     /// Puts a change at the end of its lane.
@@ -84,7 +87,9 @@ impl Queue {
         waiting.admits()?;
         let jobs = waiting.lane(lane);
         if jobs.len() >= capacity(lane) {
-            return Err(CommitError::Busy { retry_after: RETRY_AFTER });
+            return Err(CommitError::Busy {
+                retry_after: RETRY_AFTER,
+            });
         }
         jobs.push_back(Job { change, answer });
         if std::mem::take(&mut waiting.idle) {
@@ -159,7 +164,9 @@ impl Waiting {
         let mut bytes = 0;
         for lane in Lane::ALL {
             while group.len() < GROUP && bytes < GROUP_BYTES {
-                let Some(job) = self.lane(lane).pop_front() else { break };
+                let Some(job) = self.lane(lane).pop_front() else {
+                    break;
+                };
                 bytes += job.change.bytes;
                 group.push(job);
             }
@@ -171,19 +178,34 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use daypass_core::{Action, Actor, ChangeId, Event};
-    use daypass_credential::{Era, Timestamp};
+    use daypass_credential::Timestamp;
 
     use super::*;
     use crate::Change;
 
     fn change(number: u128) -> Prepared {
-        let action = Action::Initialized { era: Era::new(1) };
-        let event = Event::new(Timestamp::ZERO, ChangeId::new(number.to_be_bytes()), Actor::Broker, action);
-        Prepared::new(Change { event, expect: Vec::new(), private: Vec::new() }).unwrap()
+        let action = Action::Written {
+            node: "vendor:acme".parse().unwrap(),
+        };
+        let event = Event::new(
+            Timestamp::ZERO,
+            ChangeId::new(number.to_be_bytes()),
+            Actor::Broker,
+            action,
+        );
+        Prepared::new(Change {
+            event,
+            expect: Vec::new(),
+            private: Vec::new(),
+        })
+        .unwrap()
     }
 
     fn ids(group: &[Job]) -> Vec<u128> {
-        group.iter().map(|job| u128::from_be_bytes(*job.change.id.as_bytes())).collect()
+        group
+            .iter()
+            .map(|job| u128::from_be_bytes(*job.change.id.as_bytes()))
+            .collect()
     }
 
     #[test]
@@ -201,10 +223,16 @@ mod tests {
         for number in 0..capacity(Lane::Normal) {
             let _waits = queue.push(change(number as u128), Lane::Normal).unwrap();
         }
-        assert!(matches!(queue.push(change(1), Lane::Normal), Err(CommitError::Busy { .. })));
+        assert!(matches!(
+            queue.push(change(1), Lane::Normal),
+            Err(CommitError::Busy { .. })
+        ));
         let _waits = queue.push(change(u128::MAX), Lane::End).unwrap();
         let group = queue.take().unwrap();
-        assert_eq!((group.len(), ids(&group).first().copied()), (GROUP, Some(u128::MAX)));
+        assert_eq!(
+            (group.len(), ids(&group).first().copied()),
+            (GROUP, Some(u128::MAX))
+        );
     }
 
     #[test]
@@ -223,8 +251,14 @@ mod tests {
         let queue = Queue::new();
         let mut waits = queue.push(change(1), Lane::End).unwrap();
         queue.fail("broken");
-        assert!(matches!(waits.try_recv(), Ok(Err(CommitError::Store(StoreError::Failed(_))))));
-        assert!(matches!(queue.push(change(2), Lane::End), Err(CommitError::Store(_))));
+        assert!(matches!(
+            waits.try_recv(),
+            Ok(Err(CommitError::Store(StoreError::Failed(_))))
+        ));
+        assert!(matches!(
+            queue.push(change(2), Lane::End),
+            Err(CommitError::Store(_))
+        ));
         assert!(queue.take().is_none());
     }
 

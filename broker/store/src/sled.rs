@@ -7,6 +7,7 @@
 mod disk;
 mod layout;
 mod load;
+mod mark;
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -23,12 +24,13 @@ use daypass_credential::{Name, NodeId, NodeKind, Revision};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
-use self::disk::SledDisk;
+use self::{disk::SledDisk, mark::Mark};
 use crate::{Change, CommitError, Entry, Faults, Head, Lane, OpenError, Store, StoreError, engine::Engine};
 
 /// How a store is opened.
 pub struct Options {
-    /// The memory for cached pages, in bytes. The process takes up to twice of it.
+    /// The memory for cached pages, in bytes. sled evicts only after 64 reads in each of 256 parts of its cache, so
+    /// that reading the whole log takes some 500 MB more, however small this is.
     pub cache_bytes: u64,
     /// What is checked before the store is used.
     pub check: Check,
@@ -39,7 +41,11 @@ pub struct Options {
 impl Default for Options {
     /// 64 MiB, the newest entries, `fdatasync`.
     fn default() -> Self {
-        Self { cache_bytes: 64 * 1024 * 1024, check: Check::Newest, sync: Box::new(Fdatasync) }
+        Self {
+            cache_bytes: 64 * 1024 * 1024,
+            check: Check::Newest,
+            sync: Box::new(Fdatasync),
+        }
     }
 }
 
@@ -78,7 +84,7 @@ impl DataSync for Faults {
     }
 }
 
-/// The embedded engine. Dropping it records what waits, then closes the store.
+/// The embedded engine. Dropping it blocks until what waits is recorded, then closes the store.
 pub struct Sled(Engine<SledDisk>);
 
 impl Sled {
@@ -87,17 +93,25 @@ impl Sled {
     /// # Errors
     /// [`OpenError::Exists`] if there is one; otherwise as the operating system has it.
     pub fn create(path: &Path, options: Options) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::Io { path: path.to_owned(), source };
+        let failed = |source| OpenError::Io {
+            path: path.to_owned(),
+            source,
+        };
         if data_file(path).try_exists().map_err(failed)? {
             return Err(OpenError::Exists(path.to_owned()));
         }
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(failed)?;
         let db = open_sled(path, &options, true)?;
         load::mark(&db).map_err(|e| translate(path, e))?;
         let file = data_handle(path).map_err(failed)?;
         options.sync.sync(&file).map_err(failed)?;
+        let mark = Mark::create(path).map_err(failed)?;
         sync_directories(path).map_err(failed)?;
-        Self::start(path, db, file, options)
+        Self::start(path, SledDisk::new(db, file, mark, options.sync), options.check)
     }
 
     /// Opens the store in this directory.
@@ -105,7 +119,10 @@ impl Sled {
     /// # Errors
     /// [`OpenError`]; a damaged store is refused, never repaired.
     pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::Io { path: path.to_owned(), source };
+        let failed = |source| OpenError::Io {
+            path: path.to_owned(),
+            source,
+        };
         if !data_file(path).try_exists().map_err(failed)? {
             return Err(OpenError::Missing(path.to_owned()));
         }
@@ -117,18 +134,30 @@ impl Sled {
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
         let db = open_sled(path, &options, false)?;
-        Self::start(path, db, file, options)
+        let mark = match Mark::open(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return Err(OpenError::Damaged("its mark is missing".to_owned()));
+            }
+            opened => opened.map_err(failed)?,
+        };
+        Self::start(path, SledDisk::new(db, file, mark, options.sync), options.check)
     }
 
-    fn start(path: &Path, db: ::sled::Db, file: File, options: Options) -> Result<Self, OpenError> {
-        let found = contained(|| load::load(&db, options.check))?;
-        let engine = Engine::start(SledDisk::new(db, file, options.sync), found);
-        engine.map(Self).map_err(|source| OpenError::Io { path: path.to_owned(), source })
+    fn start(path: &Path, disk: SledDisk, check: Check) -> Result<Self, OpenError> {
+        let found = contained(|| disk.load(check))?;
+        let engine = Engine::start(disk, found);
+        engine.map(Self).map_err(|source| OpenError::Io {
+            path: path.to_owned(),
+            source,
+        })
     }
 }
 
 fn open_sled(path: &Path, options: &Options, new: bool) -> Result<::sled::Db, OpenError> {
-    let config = ::sled::Config::new().path(path).cache_capacity(options.cache_bytes).create_new(new);
+    let config = ::sled::Config::new()
+        .path(path)
+        .cache_capacity(options.cache_bytes)
+        .create_new(new);
     contained(|| config.open().map_err(|e| translate(path, e)))
 }
 
@@ -143,7 +172,10 @@ fn translate(path: &Path, error: ::sled::Error) -> OpenError {
         ::sled::Error::Io(source) if source.kind() == io::ErrorKind::AlreadyExists => {
             OpenError::Exists(path.to_owned())
         }
-        ::sled::Error::Io(source) => OpenError::Io { path: path.to_owned(), source },
+        ::sled::Error::Io(source) => OpenError::Io {
+            path: path.to_owned(),
+            source,
+        },
         other => OpenError::Damaged(other.to_string()),
     }
 }
@@ -160,7 +192,8 @@ fn data_handle(path: &Path) -> io::Result<File> {
 fn sync_directories(path: &Path) -> io::Result<()> {
     let path = fs::canonicalize(path)?;
     File::open(&path)?.sync_all()?;
-    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+    path.parent()
+        .map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 
 #[async_trait]
@@ -169,7 +202,12 @@ impl Store for Sled {
         self.0.nodes(ids)
     }
 
-    async fn list(&self, kind: NodeKind, after: Option<&Name>, limit: usize) -> Result<Vec<Arc<Stored>>, StoreError> {
+    async fn list(
+        &self,
+        kind: NodeKind,
+        after: Option<&Name>,
+        limit: usize,
+    ) -> Result<Vec<Arc<Stored>>, StoreError> {
         self.0.list(kind, after, limit)
     }
 

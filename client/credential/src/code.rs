@@ -55,7 +55,10 @@ impl FromStr for EnrollmentCode {
     fn from_str(text: &str) -> Result<Self, CodeError> {
         let rest = text.trim().strip_prefix("dpe1-").ok_or(CodeError)?;
         let (secret, root) = rest.split_once('-').ok_or(CodeError)?;
-        Ok(Self { secret: unhex(secret)?, root: Digest::new(unhex(root)?) })
+        Ok(Self {
+            secret: unhex(secret)?,
+            root: Digest::new(unhex(root)?),
+        })
     }
 }
 
@@ -93,7 +96,15 @@ mod tests {
     #[test]
     fn what_is_no_code_is_refused_without_repeating_it() {
         let good = EnrollmentCode::new([1; 16], Digest::new([2; 32])).reveal();
-        for bad in ["", "dpe1-", "dpe1-ab-cd", &good.replacen("dpe1", "dpe", 1), &good.to_uppercase(), &good.replace('0', "g"), "dpe1-é"] {
+        for bad in [
+            "",
+            "dpe1-",
+            "dpe1-ab-cd",
+            &good.replacen("dpe1", "dpe", 1),
+            &good.to_uppercase(),
+            &good.replace('0', "g"),
+            "dpe1-é",
+        ] {
             assert_eq!(bad.parse::<EnrollmentCode>(), Err(CodeError), "`{bad}`");
         }
     }

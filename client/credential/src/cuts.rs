@@ -39,7 +39,8 @@ pub enum Dead {
     },
 }
 
-/// The rule: a credential of `era` is alive if it expires after `horizon` and no node of its lineage was cut after it.
+/// The rule: a credential of `era` is alive if it expires after `horizon` and neither it nor a node of its lineage was
+/// cut after it was minted.
 ///
 /// `cut_of` tells a node's cut, if it has one. No clock takes part: expiry is the caller's to check as well.
 ///
@@ -213,6 +214,20 @@ mod tests {
         );
         assert_eq!(set.judge(&rests(11, 50, &touched)), Ok(()));
         assert_eq!(set.judge(&rests(9, 50, &other)), Ok(()));
+    }
+
+    #[test]
+    fn a_single_credential_can_be_cut_with_all_that_rests_on_it() {
+        let mut set = CutSet::new(ERA);
+        set.apply(Cut {
+            node: NodeId::credential(Revision::new(5)),
+            at: Revision::new(9),
+            until: Timestamp::from_secs(100),
+        });
+        let (line, child) = (lineage(&[1]), "vendor:v1 credential:5".parse().unwrap());
+        assert!(set.judge(&rests(5, 50, &line)).is_err());
+        assert!(set.judge(&rests(6, 50, &child)).is_err());
+        assert_eq!(set.judge(&rests(6, 50, &line)), Ok(()));
     }
 
     #[test]

@@ -85,6 +85,12 @@ impl Ttl {
         }
     }
 
+    /// So many seconds; zero counts as one.
+    #[must_use]
+    pub const fn seconds(seconds: u16) -> Self {
+        Self(if seconds == 0 { 1 } else { seconds as u32 })
+    }
+
     /// So many minutes; zero counts as one second.
     #[must_use]
     pub const fn minutes(minutes: u16) -> Self {

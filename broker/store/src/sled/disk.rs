@@ -1,6 +1,10 @@
 //! The medium: how a group is written, and how the log and private values are read.
 
-use std::fs::File;
+use std::{
+    fs::{File, TryLockError},
+    thread,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use daypass_core::PrivateId;
@@ -9,28 +13,60 @@ use sled::{Batch, Db, IVec};
 use zeroize::Zeroizing;
 
 use super::{
-    DataSync,
+    Check, DataSync,
     layout::{node_key, node_value, private_key, run_first, run_key},
+    load::load,
+    mark::Mark,
 };
 use crate::{
-    Entry, StoreError,
+    Entry, OpenError, StoreError,
     committer::Group,
-    engine::Medium,
+    engine::{Found, Medium},
     pack::{Record, pack, unpack},
 };
 
-/// A sled database and our own handle of its data file.
+/// A sled database and our own handle of its data file, which is dropped after it.
 pub(crate) struct SledDisk {
     db: Db,
-    file: File,
+    file: DataFile,
+    mark: Mark,
     sync: Box<dyn DataSync>,
 }
 
 impl SledDisk {
-    pub(super) fn new(db: Db, file: File, sync: Box<dyn DataSync>) -> Self {
-        Self { db, file, sync }
+    pub(super) fn new(db: Db, file: File, mark: Mark, sync: Box<dyn DataSync>) -> Self {
+        Self {
+            db,
+            file: DataFile(file),
+            mark,
+            sync,
+        }
+    }
+
+    /// Reads and checks what is there.
+    pub(super) fn load(&self, check: Check) -> Result<Found, OpenError> {
+        load(&self.db, self.mark.read(), check)
     }
 }
+
+/// Our own handle of sled's data file.
+struct DataFile(File);
+
+impl Drop for DataFile {
+    /// sled's threads may hold the database, and so its lock, a little longer than its owner: waits until it is
+    /// closed, so that it can be opened again. Should sled never let go, the process must still be able to end.
+    fn drop(&mut self) {
+        for _ in 0..CLOSING_PATIENCE_MS {
+            if !matches!(self.0.try_lock(), Err(TryLockError::WouldBlock)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// How long closing waits for sled.
+const CLOSING_PATIENCE_MS: u32 = 5_000;
 
 impl Medium for SledDisk {
     const SLOW: bool = true;
@@ -39,25 +75,38 @@ impl Medium for SledDisk {
         let said = |e: sled::Error| e.to_string();
         self.db.apply_batch(batch(group)).map_err(said)?;
         self.db.flush().map_err(said)?;
-        self.sync.sync(&self.file).map_err(|e| e.to_string())
+        self.sync.sync(&self.file.0).map_err(|e| e.to_string())?;
+        let newest = group.entries.last().map(|entry| self.mark.raise(entry.revision));
+        newest.transpose().map(drop).map_err(|e| e.to_string())
     }
 
     fn log(&self, after: Revision, upto: Revision, limit: usize) -> Result<Vec<Entry>, StoreError> {
         let durable = upto.get().saturating_sub(after.get());
         let wanted = usize::try_from(durable).unwrap_or(usize::MAX).min(limit);
         let mut entries = Vec::with_capacity(wanted.min(1024));
-        for read in Walk::after(&self.db, after).map_err(StoreError::Damaged)?.take(wanted) {
+        for read in Walk::after(&self.db, after)
+            .map_err(StoreError::Damaged)?
+            .take(wanted)
+        {
             let (revision, record) = read.map_err(StoreError::Damaged)?;
-            entries.push(Entry { revision, event: record.event });
+            entries.push(Entry {
+                revision,
+                event: record.event,
+            });
         }
         if entries.len() < wanted {
-            return Err(StoreError::Damaged(format!("the log breaks off before revision {upto}")));
+            return Err(StoreError::Damaged(format!(
+                "the log breaks off before revision {upto}"
+            )));
         }
         Ok(entries)
     }
 
     fn private(&self, id: PrivateId) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        let value = self.db.get(private_key(id)).map_err(|e| StoreError::Damaged(e.to_string()))?;
+        let value = self
+            .db
+            .get(private_key(id))
+            .map_err(|e| StoreError::Damaged(e.to_string()))?;
         Ok(value.map(|value| Zeroizing::new(value.to_vec())))
     }
 }
@@ -95,9 +144,15 @@ impl Walk {
             return Err(format!("the log does not reach back to revision {wanted}"));
         };
         let runs = db.range(run_key(first)..=run_key(Revision::new(u64::MAX)));
-        let mut walk = Self { runs, run: Box::new(std::iter::empty()), next: first, broken: false };
+        let mut walk = Self {
+            runs,
+            run: Box::new(std::iter::empty()),
+            next: first,
+            broken: false,
+        };
         while walk.next < wanted {
-            walk.next().unwrap_or_else(|| Err(format!("the log breaks off before revision {wanted}")))?;
+            walk.next()
+                .unwrap_or_else(|| Err(format!("the log breaks off before revision {wanted}")))?;
         }
         Ok(walk)
     }
@@ -107,7 +162,11 @@ impl Walk {
             let revision = self.next;
             if let Some(record) = self.run.next() {
                 self.next = revision.next();
-                return Some(record.map(|r| (revision, r)).map_err(|e| format!("at revision {revision}: {e}")));
+                return Some(
+                    record
+                        .map(|r| (revision, r))
+                        .map_err(|e| format!("at revision {revision}: {e}")),
+                );
             }
             let (key, value) = match self.runs.next()? {
                 Ok(run) => run,
@@ -123,7 +182,10 @@ impl Walk {
     fn enter(&mut self, key: &[u8], value: &IVec) -> Result<(), String> {
         let found = run_first(key).ok_or_else(|| "a run of events has no revision".to_owned())?;
         if found != self.next || value.is_empty() {
-            return Err(format!("the log has a gap: revision {found} stands where {} has to", self.next));
+            return Err(format!(
+                "the log has a gap: revision {found} stands where {} has to",
+                self.next
+            ));
         }
         self.run = Box::new(unpack(Bytes::copy_from_slice(value)));
         Ok(())

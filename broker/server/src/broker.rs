@@ -1,0 +1,176 @@
+//! What every use case stands on: reading facts until a decision settles, and recording what was decided.
+//!
+//! INVARIANT (record before sign): a use case gets the revision to sign with from [`Broker::record`] alone, after the
+//! commit is durable.
+
+use std::sync::Arc;
+
+use daypass_core::{Action, Actor, Event, Facts, PrivateId, Put, Stop};
+use daypass_credential::{Era, NodeId, Revision, Timestamp, Ttl};
+use daypass_store::{Change, CommitError, Lane, Store};
+use zeroize::Zeroizing;
+
+use crate::{
+    call::RequestMark, clock::ClockGuard, entropy::Entropy, keys::Cabinet, refusal::Refusal,
+    refusals::Refusals,
+};
+
+/// How often a decision is made anew because others were faster, before the caller is asked to come again.
+const TRIES: usize = 16;
+/// How many nodes one decision may rest on.
+const MOST_FACTS: usize = 256;
+
+/// The broker's parts, shared by all calls.
+pub(crate) struct Broker {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: ClockGuard,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) keys: Cabinet,
+    pub(crate) era: Era,
+    pub(crate) limits: Limits,
+    pub(crate) refusals: Refusals,
+}
+
+/// The broker's own limits on what it mints.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) identity_ttl: Ttl,
+    pub(crate) certificate_ttl: Ttl,
+    pub(crate) token_ttl: Ttl,
+}
+
+/// What was decided.
+pub(crate) enum Decision<T> {
+    /// Nothing is to be written.
+    Settled(T),
+    /// This is to be written.
+    Write(Box<Plan<T>>),
+}
+
+/// What is to be written, and what comes of it.
+pub(crate) struct Plan<T> {
+    pub(crate) outcome: T,
+    pub(crate) actor: Actor,
+    pub(crate) action: Action,
+    pub(crate) puts: Vec<Put>,
+    pub(crate) private: Vec<(PrivateId, Zeroizing<Vec<u8>>)>,
+}
+
+/// What came of recording.
+pub(crate) enum Recorded<T> {
+    /// It was recorded now, or nothing had to be (then there is no revision).
+    Now(T, Option<Revision>),
+    /// The same request was recorded before.
+    Before(Revision, Box<Event>),
+}
+
+impl Broker {
+    /// The time for what must not happen under a wrong clock.
+    pub(crate) fn trusted_now(&self) -> Result<Timestamp, Refusal> {
+        let last = self.store.head().borrow().at;
+        Ok(self.clock.trusted(last)?)
+    }
+
+    /// Reads these nodes into the facts.
+    pub(crate) async fn read(&self, facts: &mut Facts, ids: Vec<NodeId>) -> Result<(), Refusal> {
+        let ids: Vec<NodeId> = ids.into_iter().filter(|id| !facts.knows(id)).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        if facts.ids().count() + ids.len() > MOST_FACTS {
+            return Err(Refusal::internal("a decision that rests on too many nodes"));
+        }
+        let stored = self.store.nodes(&ids).await?;
+        ids.into_iter()
+            .zip(stored)
+            .for_each(|(id, stored)| facts.add(id, stored));
+        Ok(())
+    }
+
+    /// Decides, reading from the store whatever the decision turns out to need.
+    pub(crate) async fn decide<T>(
+        &self,
+        facts: &mut Facts,
+        decide: impl Fn(&Facts) -> Result<T, Stop>,
+    ) -> Result<T, Refusal> {
+        loop {
+            match decide(facts) {
+                Ok(decision) => return Ok(decision),
+                Err(Stop::Denied(denial)) => return Err(denial.into()),
+                Err(Stop::Need(id)) => self.read(facts, vec![id]).await?,
+            }
+        }
+    }
+
+    /// Decides and records; where a node moved in between, decides anew from the store.
+    pub(crate) async fn record<T>(
+        &self,
+        mark: RequestMark,
+        lane: Lane,
+        mut facts: Facts,
+        decide: impl Fn(&Facts, Timestamp) -> Result<Decision<T>, Stop>,
+    ) -> Result<Recorded<T>, Refusal> {
+        for _ in 0..TRIES {
+            let now = self.now_for(lane)?;
+            let plan = match self.decide(&mut facts, |facts| decide(facts, now)).await? {
+                Decision::Settled(outcome) => return Ok(Recorded::Now(outcome, None)),
+                Decision::Write(plan) => *plan,
+            };
+            let mut event = Event::new(now, mark.id, plan.actor, plan.action);
+            (event.request, event.puts) = (mark.digest, plan.puts);
+            let change = Change {
+                event,
+                expect: facts.expectations(),
+                private: plan.private,
+            };
+            match self.store.commit(change, lane).await {
+                Ok(revision) => return Ok(Recorded::Now(plan.outcome, Some(revision))),
+                Err(CommitError::Conflict { .. }) => facts = self.anew(&facts).await?,
+                Err(CommitError::Repeated { revision }) => return self.before(mark, revision).await,
+                Err(other) => return Err(other.into()),
+            }
+        }
+        Err(Refusal::Busy {
+            retry_after: std::time::Duration::from_millis(50),
+        })
+    }
+
+    /// Ends go on under any clock; everything else needs one that can be believed.
+    fn now_for(&self, lane: Lane) -> Result<Timestamp, Refusal> {
+        match lane {
+            Lane::End | Lane::OwnEnd | Lane::Background => Ok(self.clock.now()),
+            Lane::Normal => self.trusted_now(),
+        }
+    }
+
+    /// The same nodes, read again.
+    async fn anew(&self, facts: &Facts) -> Result<Facts, Refusal> {
+        let mut fresh = Facts::default();
+        self.read(&mut fresh, facts.ids().cloned().collect()).await?;
+        Ok(fresh)
+    }
+
+    /// The event of a request that was recorded before, if it asked for the same.
+    async fn before<T>(&self, mark: RequestMark, revision: Revision) -> Result<Recorded<T>, Refusal> {
+        let event = self
+            .event(revision)
+            .await?
+            .ok_or_else(|| Refusal::internal("an event is missing"))?;
+        if mark.digest.is_none() || event.request != mark.digest {
+            return Err(Refusal::RequestIdReused);
+        }
+        Ok(Recorded::Before(revision, Box::new(event)))
+    }
+
+    /// The event of a revision, if there is one.
+    pub(crate) async fn event(&self, revision: Revision) -> Result<Option<Event>, Refusal> {
+        let Some(before) = revision.get().checked_sub(1) else {
+            return Ok(None);
+        };
+        let entries = self.store.log(Revision::new(before), 1).await?;
+        let event = entries.first().map(|entry| Event::from_bytes(&entry.event));
+        event
+            .transpose()
+            .map_err(|error| Refusal::internal(format!("event {revision}: {error}")))
+    }
+}

@@ -1,0 +1,190 @@
+//! The gate: every request passes it before its handler. It finds the method's row, judges the caller, holds the
+//! limits, and hands the handler a [`Call`]. Whatever is not in the table is refused here.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use daypass_core::{Facts, Shown, event::Method, mint::judge_caller};
+use daypass_issuer::CertificateError;
+use tokio::sync::Semaphore;
+use tonic::body::Body;
+use tower::{Layer, Service};
+
+use super::{
+    status::status,
+    table::{Callers, Row, TABLE, find},
+};
+use crate::{broker::Broker, call::Call, refusal::Refusal};
+
+/// Who is at the other end of a connection, by the certificate shown. Read once a connection; judged at each request.
+#[derive(Debug, Clone)]
+pub(crate) enum Peer {
+    /// No certificate was shown.
+    Nobody,
+    /// One that is no identity certificate of ours.
+    Refused(Arc<CertificateError>),
+    /// An identity certificate of ours.
+    Known(Arc<Shown>),
+}
+
+/// Puts the gate before all services.
+#[derive(Clone)]
+pub(crate) struct GateLayer {
+    broker: Arc<Broker>,
+    limits: Arc<[Arc<Semaphore>]>,
+}
+
+impl GateLayer {
+    /// The gate of this broker.
+    pub(crate) fn new(broker: Arc<Broker>) -> Self {
+        let limits = TABLE
+            .iter()
+            .map(|row| Arc::new(Semaphore::new(row.at_once)))
+            .collect();
+        Self { broker, limits }
+    }
+}
+
+impl<S> Layer<S> for GateLayer {
+    type Service = Gate<S>;
+
+    fn layer(&self, inner: S) -> Gate<S> {
+        Gate {
+            broker: self.broker.clone(),
+            limits: self.limits.clone(),
+            inner,
+        }
+    }
+}
+
+/// See [`GateLayer`].
+#[derive(Clone)]
+pub(crate) struct Gate<S> {
+    broker: Arc<Broker>,
+    limits: Arc<[Arc<Semaphore>]>,
+    inner: S,
+}
+
+type Request = http::Request<Body>;
+type Response = http::Response<Body>;
+
+impl<S> Service<Request> for Gate<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        // The service that was polled ready goes with the request; its clone waits for the next one.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let (broker, limits) = (self.broker.clone(), self.limits.clone());
+        Box::pin(async move {
+            let Some((place, row)) = find(request.uri().path()) else {
+                let refusal = Refusal::UnknownMethod;
+                note_stranger(&broker, Method::new("unknown"), Refusal::UnknownMethod);
+                return Ok(status(&refusal, None).into_http());
+            };
+            // A row and its limit have the same place; without a limit nothing passes.
+            let Some(permit) = limits
+                .get(place)
+                .and_then(|limit| limit.clone().try_acquire_owned().ok())
+            else {
+                return Ok(status(
+                    &Refusal::Busy {
+                        retry_after: Duration::from_millis(100),
+                    },
+                    None,
+                )
+                .into_http());
+            };
+            let peer = request
+                .extensions()
+                .get::<Peer>()
+                .cloned()
+                .unwrap_or(Peer::Nobody);
+            match admit(&broker, row, &peer).await {
+                Ok(None) => {}
+                Ok(Some(call)) => {
+                    request.extensions_mut().insert(Arc::new(call));
+                }
+                Err(refused) => return Ok(refused.into_http()),
+            }
+            let answer = tokio::time::timeout(row.deadline, inner.call(request)).await;
+            drop(permit);
+            answer.unwrap_or_else(|_| Ok(status(&Refusal::Deadline, None).into_http()))
+        })
+    }
+}
+
+/// Lets a caller in, or says why not.
+async fn admit(broker: &Arc<Broker>, row: &Row, peer: &Peer) -> Result<Option<Call>, tonic::Status> {
+    if row.callers == Callers::Open {
+        return Ok(None);
+    }
+    let refusal = match peer {
+        Peer::Known(caller) => return admit_known(broker, row, caller).await.map(Some),
+        Peer::Nobody => Refusal::NoCertificate,
+        Peer::Refused(error) => Refusal::Certificate((**error).clone()),
+    };
+    let refused = status(&refusal, None);
+    note_stranger(broker, row.method.clone(), refusal);
+    Err(refused)
+}
+
+/// Counts a stranger's refusal, beside the request: whom nobody knows waits for no store.
+fn note_stranger(broker: &Arc<Broker>, method: Method, refusal: Refusal) {
+    let broker = broker.clone();
+    tokio::spawn(async move { broker.refused_stranger(&method, &refusal).await });
+}
+
+async fn admit_known(broker: &Broker, row: &Row, caller: &Arc<Shown>) -> Result<Call, tonic::Status> {
+    let mut call = Call {
+        method: row.method.clone(),
+        caller: caller.clone(),
+        facts: Facts::default(),
+    };
+    match judged(broker, row, caller, &mut call.facts).await {
+        Ok(()) => Ok(call),
+        Err(refusal) => {
+            let event = broker.refused(&call, &refusal).await;
+            Err(status(&refusal, event))
+        }
+    }
+}
+
+async fn judged(broker: &Broker, row: &Row, caller: &Shown, facts: &mut Facts) -> Result<(), Refusal> {
+    let lineage = caller
+        .lineage
+        .nodes()
+        .iter()
+        .cloned()
+        .chain([caller.id()])
+        .collect();
+    broker.read(facts, lineage).await?;
+    // Ends go on under a clock that is not believed, so that the gate judges by the clock as it is; whatever mints
+    // or checks asks for a trusted one itself.
+    let now = broker.clock.now();
+    broker
+        .decide(facts, |facts| judge_caller(facts, caller, broker.era, now))
+        .await?;
+    match row.callers {
+        Callers::Only(kind) if kind != caller.subject.kind => Err(Refusal::WrongCaller {
+            kind: caller.subject.kind,
+        }),
+        Callers::Only(_) | Callers::Known | Callers::Open => Ok(()),
+    }
+}

@@ -1,0 +1,11 @@
+//! The gRPC surface, which alone knows the wire: authentication, the table of methods, and a thin handler for each.
+
+mod convert;
+mod gate;
+mod services;
+mod status;
+mod table;
+
+pub(crate) use gate::{GateLayer, Peer};
+pub(crate) use services::routes;
+pub(crate) use table::unlisted;

@@ -1,0 +1,90 @@
+//! Ending one node: one commit, whatever is alive under it.
+
+use daypass_core::{
+    Action, Put,
+    authority::{Right, may_end},
+    ending::{End, decide_end},
+};
+use daypass_credential::{NodeId, NodeKind, Revision};
+use daypass_store::Lane;
+
+use crate::{
+    broker::{Broker, Decision, Plan, Recorded},
+    call::{Call, RequestMark},
+    refusal::Refusal,
+    text,
+};
+
+impl Broker {
+    /// Ends a node; the answer is the revision of its cut. Ending again is no error, and no event.
+    pub(crate) async fn end(
+        &self,
+        call: &Call,
+        id: &NodeId,
+        reason: &str,
+        mark: RequestMark,
+    ) -> Result<Revision, Refusal> {
+        let subject = self.credential_subject(id).await?;
+        let reason = match reason {
+            "" => None,
+            words => Some(text::keep(&*self.store, &*self.entropy, words, None).await?),
+        };
+        let mut facts = call.facts.clone();
+        let right = self
+            .decide(&mut facts, |facts| {
+                may_end(facts, &call.caller, id, subject.as_ref())
+            })
+            .await?;
+        let lane = match right {
+            Right::Company => Lane::End,
+            Right::Own => Lane::OwnEnd,
+        };
+        let recorded = self
+            .record(mark, lane, facts, |facts, _| {
+                may_end(facts, &call.caller, id, subject.as_ref())?;
+                let node = match decide_end(facts, id)? {
+                    End::Already(revision) => return Ok(Decision::Settled(revision)),
+                    End::Cut(node) => *node,
+                };
+                Ok(Decision::Write(Box::new(Plan {
+                    outcome: Revision::ZERO,
+                    actor: call.actor(),
+                    action: Action::Ended {
+                        node: id.clone(),
+                        reason: reason.as_ref().map(|kept| kept.reference),
+                    },
+                    puts: vec![Put { node, cut: true }],
+                    private: reason
+                        .as_ref()
+                        .and_then(|kept| kept.write.clone())
+                        .into_iter()
+                        .collect(),
+                })))
+            })
+            .await?;
+        Ok(match recorded {
+            Recorded::Now(_, Some(cut)) | Recorded::Now(cut, None) | Recorded::Before(cut, _) => cut,
+        })
+    }
+
+    /// Whose credential this is, by the log; none if it is no credential that the log knows.
+    async fn credential_subject(&self, id: &NodeId) -> Result<Option<NodeId>, Refusal> {
+        if id.kind != NodeKind::Credential {
+            return Ok(None);
+        }
+        let unknown = || daypass_core::Denial::UnknownNode { node: id.clone() };
+        let revision = id.name.as_str().parse::<u64>().map_err(|_| unknown())?;
+        // One credential has one name: `credential:007` is none.
+        if NodeId::credential(Revision::new(revision)) != *id {
+            return Err(unknown().into());
+        }
+        let event = self.event(Revision::new(revision)).await?.ok_or_else(unknown)?;
+        match event.action {
+            Action::CertificateMinted(record) | Action::Enrolled(record) | Action::Renewed(record) => {
+                Ok(Some(record.subject))
+            }
+            Action::TokenMinted(record) => Ok(Some(NodeId::new(NodeKind::Application, record.application))),
+            _ => Err(unknown().into()),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Ending things.
+
+mod end;

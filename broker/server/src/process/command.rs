@@ -1,0 +1,227 @@
+//! The command line of `daypassd`.
+
+use std::{ffi::OsString, fmt::Write as _, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use daypass_credential::Name;
+use tracing_subscriber::EnvFilter;
+
+use super::{init, serve, start};
+use crate::config::{Config, ConfigError, LogFormat};
+
+/// The Daypass broker: mints short-lived credentials for partner applications, and ends them.
+///
+/// Begin with `daypassd init`, then `daypassd serve`. Exit codes: 0 done, 1 failed, 2 wrong use or configuration,
+/// 3 the store failed and must be reopened (start again: it recovers what was acknowledged).
+#[derive(Debug, Parser)]
+#[command(name = "daypassd", version, max_term_width = 100)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the store, the broker's keys, and a one-time code for the first admin.
+    Init {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE", env = "DAYPASSD_CONFIG")]
+        config: PathBuf,
+        /// The first admin's name, as `dana`.
+        #[arg(long, value_name = "NAME")]
+        admin: Name,
+        /// The first admin's public key: a PEM `PUBLIC KEY` or an OpenSSH line, P-256 or Ed25519. The code enrols this
+        /// key alone; the private key stays with the admin.
+        #[arg(long, value_name = "FILE.pub")]
+        admin_key: PathBuf,
+        /// How to reach the first admin; kept beside the log.
+        #[arg(long, value_name = "TEXT", default_value = "the first admin, named at init")]
+        admin_contact: String,
+        /// How the answer looks.
+        #[arg(short, long, value_name = "FORM", default_value = "text")]
+        output: Output,
+    },
+    /// Serve until told to stop.
+    Serve {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE", env = "DAYPASSD_CONFIG")]
+        config: PathBuf,
+        /// Write `{"address":"HOST:PORT"}` here once it listens.
+        #[arg(long, value_name = "FILE")]
+        ready_file: Option<PathBuf>,
+    },
+    /// Check the configuration file, and change nothing.
+    CheckConfig {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE", env = "DAYPASSD_CONFIG")]
+        config: PathBuf,
+    },
+    /// Vouch for the machine's clock, or for a log that was silent for long. Stop the broker first.
+    Clock {
+        #[command(subcommand)]
+        command: ClockCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ClockCommand {
+    /// Record that the clock is right as it is now.
+    Accept {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE", env = "DAYPASSD_CONFIG")]
+        config: PathBuf,
+    },
+}
+
+/// How an answer looks.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Why a command failed, and with which exit code.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Wrong use, or a configuration that does not do.
+    #[error("{0}")]
+    Use(String, #[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+    /// It did not work.
+    #[error("{0}")]
+    Work(String, #[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+    /// The store failed while serving.
+    #[error("the store has failed: start the broker again, it recovers what was acknowledged")]
+    Store,
+}
+
+impl Failure {
+    /// It did not work, because of this.
+    pub(crate) fn work(
+        what: impl Into<String>,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        Self::Work(what.into(), Some(Box::new(source)))
+    }
+
+    const fn code(&self) -> u8 {
+        match self {
+            Self::Work(..) => 1,
+            Self::Use(..) => 2,
+            Self::Store => 3,
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        match error {
+            ConfigError::Read { ref path, .. } => Self::Use(
+                format!("cannot read the configuration `{}`", path.display()),
+                Some(Box::new(error)),
+            ),
+            other => Self::Use(other.to_string(), None),
+        }
+    }
+}
+
+/// Runs the whole command line of `daypassd`; the first argument is the program's name.
+#[must_use]
+pub fn daypassd(args: Vec<OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(args) {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are no errors; clap knows which goes where.
+            let _printed = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match run(args.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("daypassd: {}", with_sources(&failure));
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Init {
+            config,
+            admin,
+            admin_key,
+            admin_contact,
+            output,
+        } => {
+            let config = Config::load(&config)?;
+            let wish = init::Wish {
+                admin,
+                admin_key,
+                admin_contact,
+            };
+            let begun = block_on(init::init(&config, wish))?;
+            match output {
+                Output::Text => print!("{}", begun.text()),
+                Output::Json => println!("{}", begun.json()),
+            }
+            Ok(())
+        }
+        Command::Serve { config, ready_file } => {
+            let config = Config::load(&config)?;
+            log(&config)?;
+            block_on(serve::serve(config, ready_file))
+        }
+        Command::CheckConfig { config } => {
+            Config::load(&config)?;
+            println!("the configuration is good");
+            Ok(())
+        }
+        Command::Clock {
+            command: ClockCommand::Accept { config },
+        } => {
+            let config = Config::load(&config)?;
+            let accepted = block_on(start::accept_clock(&config))?;
+            println!("recorded at revision {accepted}: the clock is right");
+            Ok(())
+        }
+    }
+}
+
+/// Runs a future to its end on a runtime of its own.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::work("cannot start the runtime", error))?;
+    runtime.block_on(work)
+}
+
+fn log(config: &Config) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&config.log.level)
+        .map_err(|error| Failure::Use(format!("`log.level`: {error}"), None))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let set = match config.log.format {
+        LogFormat::Text => builder.with_ansi(false).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    set.map_err(|error| Failure::Work(format!("cannot log: {error}"), None))
+}
+
+/// An error with all that caused it, in one line.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.ends_with(&words) {
+            let _infallible = write!(text, ": {words}");
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,244 @@
+//! Beginning a log: the broker's keys, and a one-time code for the first admin.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use daypass_core::{
+    Action, Actor, Body, ChangeId, Event, Node, PrivateId, Put,
+    node::{Enrollment, KeyAlgorithm, KeyPurpose, Person, Role},
+};
+use daypass_credential::{Digest, EnrollmentCode, Era, Name, NodeId, NodeKind, Timestamp, Ttl};
+use daypass_issuer::{KeyEncryptionKey, KeyPlan, PublicKey, generate};
+use daypass_store::{Change, Lane, Sled, Store};
+use zeroize::Zeroizing;
+
+use super::{
+    command::Failure,
+    start::{key_encryption_key, options, store_path},
+};
+use crate::{
+    clock::{Clock, SystemClock},
+    config::Config,
+    directory::ca_plan,
+    enrollment::code_name,
+    entropy::{Entropy, SystemEntropy},
+    refusal::Refusal,
+    text,
+};
+
+/// Who the first admin is.
+pub(crate) struct Wish {
+    pub(crate) admin: Name,
+    pub(crate) admin_key: PathBuf,
+    pub(crate) admin_contact: String,
+}
+
+/// What was begun.
+pub(crate) struct Begun {
+    era: Era,
+    root: Digest,
+    admin: Name,
+    code: EnrollmentCode,
+    expires: Timestamp,
+}
+
+/// How long the first admin's code waits.
+const CODE_TTL: Ttl = Ttl::days(1);
+/// How long the first token key and audit key vouch.
+const KEY_LIFE: Ttl = Ttl::days(730);
+
+/// Makes the store and its first event. Where it fails, nothing is left that a second try would trip over, save the
+/// key file, which is used again.
+pub(crate) async fn init(config: &Config, wish: Wish) -> Result<Begun, Failure> {
+    let key = admin_key(&wish.admin_key)?;
+    let kek = match config.key_file.try_exists() {
+        Ok(true) => key_encryption_key(&config.key_file)?,
+        _ => new_key_file(&config.key_file)?,
+    };
+    let path = store_path(config);
+    fs::create_dir_all(&config.data_dir)
+        .map_err(|error| Failure::work(format!("cannot make `{}`", config.data_dir.display()), error))?;
+    let store = Sled::create(&path, options(config))
+        .map_err(|error| Failure::work("cannot make the store", error))?;
+    let begun = first_event(&store, config, &kek, wish, key).await;
+    drop(store);
+    if begun.is_err() {
+        // A store without its first event is none.
+        let _gone = fs::remove_dir_all(&path);
+    }
+    begun
+}
+
+async fn first_event(
+    store: &Sled,
+    config: &Config,
+    kek: &KeyEncryptionKey,
+    wish: Wish,
+    key: Digest,
+) -> Result<Begun, Failure> {
+    let failed = |error: Refusal| Failure::work("cannot begin", error);
+    let entropy = SystemEntropy::new();
+    let entropy: &dyn Entropy = &entropy;
+    let now = SystemClock.wall();
+    let domain = config.trust_domain()?;
+    let (mut puts, mut private) = (Vec::new(), Vec::new());
+    let mut root = None;
+    for plan in plans(now.floor_secs()) {
+        let identity = plan.purpose == KeyPurpose::Identity;
+        let made = generate(plan, &domain, kek).map_err(|error| Failure::work("cannot make a key", error))?;
+        if identity {
+            root = Some(daypass_issuer::digest(&made.key.public.0));
+        }
+        private.push((made.key.sealed, Zeroizing::new(made.sealed)));
+        puts.push(open_put(Body::Key(made.key)));
+    }
+    let root = root.ok_or_else(|| Failure::Work("no root was made".to_owned(), None))?;
+    let code = EnrollmentCode::new(entropy.bytes().map_err(failed)?, root);
+    let era = Era::new(u64::from_be_bytes(entropy.bytes().map_err(failed)?));
+    let (person, contact) = admin(store, entropy, &wish).await.map_err(failed)?;
+    private.extend(contact);
+    puts.push(open_put(Body::Person(person)));
+    let expires = now.after(CODE_TTL);
+    puts.push(open_put(Body::Enrollment(Enrollment {
+        name: code_name(code.secret()).map_err(failed)?,
+        subject: NodeId::new(NodeKind::Person, wish.admin.clone()),
+        expires,
+        key: Some(key),
+        spent: None,
+    })));
+    let action = Action::Initialized {
+        era,
+        issuer: config.issuer(),
+        trust_domain: config.trust_domain.clone(),
+    };
+    let mut event = Event::new(
+        now,
+        ChangeId::new(entropy.bytes().map_err(failed)?),
+        Actor::Broker,
+        action,
+    );
+    event.puts = puts;
+    let change = Change {
+        event,
+        expect: Vec::new(),
+        private,
+    };
+    store
+        .commit(change, Lane::Normal)
+        .await
+        .map_err(|error| Failure::work("cannot begin the log", error))?;
+    Ok(Begun {
+        era,
+        root,
+        admin: wish.admin,
+        code,
+        expires,
+    })
+}
+
+/// The keys that a broker begins with.
+fn plans(now: Timestamp) -> [KeyPlan; 3] {
+    let start = now.before(Ttl::minutes(60));
+    let key = |purpose, algorithm| KeyPlan {
+        purpose,
+        algorithm,
+        not_before: start,
+        not_after: now.after(KEY_LIFE),
+    };
+    [
+        ca_plan(KeyPurpose::Identity, now),
+        key(KeyPurpose::Token, KeyAlgorithm::Es256),
+        key(KeyPurpose::Audit, KeyAlgorithm::EdDsa),
+    ]
+}
+
+fn open_put(body: Body) -> Put {
+    Put {
+        node: Node::open(body),
+        cut: false,
+    }
+}
+
+async fn admin(
+    store: &Sled,
+    entropy: &dyn Entropy,
+    wish: &Wish,
+) -> Result<(Person, Option<(PrivateId, Zeroizing<Vec<u8>>)>), Refusal> {
+    text::checked("admin-contact", &wish.admin_contact, 1000)?;
+    let kept = text::keep(store, entropy, &wish.admin_contact, None).await?;
+    let roles = [Role::Admin].into();
+    Ok((
+        Person {
+            name: wish.admin.clone(),
+            roles,
+            contact: kept.reference,
+        },
+        kept.write,
+    ))
+}
+
+fn admin_key(path: &Path) -> Result<Digest, Failure> {
+    let what = || format!("cannot use the admin's public key `{}`", path.display());
+    let text = fs::read_to_string(path).map_err(|error| Failure::work(what(), error))?;
+    let key: PublicKey = text.parse().map_err(|error| Failure::work(what(), error))?;
+    Ok(key.digest())
+}
+
+/// Makes the file with the key that all keys are sealed with, for its owner alone.
+fn new_key_file(path: &Path) -> Result<KeyEncryptionKey, Failure> {
+    let what = || format!("cannot make the key file `{}`", path.display());
+    let kek = KeyEncryptionKey::generate().map_err(|error| Failure::work(what(), error))?;
+    let failed = |error| Failure::work(what(), error);
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(failed)?;
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed)?;
+    file.write_all(kek.to_text().as_bytes()).map_err(failed)?;
+    file.write_all(b"\n").map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    Ok(kek)
+}
+
+impl Begun {
+    fn root_hex(&self) -> String {
+        self.root
+            .as_bytes()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    /// For programs.
+    pub(crate) fn json(&self) -> String {
+        serde_json::json!({
+            "era": self.era,
+            "root_sha256": self.root_hex(),
+            "admin": self.admin,
+            "enrollment_code": self.code.reveal(),
+            "expires_at": self.expires.as_secs(),
+        })
+        .to_string()
+    }
+
+    /// For people.
+    pub(crate) fn text(&self) -> String {
+        format!(
+            "era        {}\nroot       sha256 {}\nadmin      {}\ncode       {}\n\n\
+             Hand the code to the admin: it works once, within a day, and with the key given alone.\n\
+             Next: daypassd serve, and on the admin's machine: daypass enroll --key FILE --code-file -\n",
+            self.era,
+            self.root_hex(),
+            self.admin,
+            self.code.reveal(),
+        )
+    }
+}

@@ -1,0 +1,10 @@
+//! The process: its command line, how it begins, how it serves, how it ends.
+
+mod command;
+mod init;
+mod listener;
+mod serve;
+mod start;
+mod tls;
+
+pub use command::daypassd;

@@ -1,0 +1,275 @@
+//! The record of refusals: an event for a known caller, a count for strangers, and no flood of either.
+//!
+//! A known caller's refusal is an event, up to a number a minute; beyond it, and for callers whom nobody knows, only
+//! counts are kept per (caller, method, reason): the first becomes an event at once, the others one count a minute.
+//! The table is bounded, and nothing of it is ever ahead of a mint.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use daypass_core::{
+    Action, Actor, ChangeId, Event,
+    event::{Method, Reason},
+};
+use daypass_credential::{Name, NodeId, NodeKind, Revision};
+use daypass_store::{Change, Lane};
+
+use crate::{
+    broker::Broker,
+    call::Call,
+    refusal::{Kind, Refusal},
+};
+
+/// How many refusals of one caller a minute are events.
+const PER_MINUTE: u32 = 30;
+/// How many rows the table has at the most; what does not fit is counted under no name.
+const ROWS: usize = 4096;
+/// How often counts are written.
+pub(crate) const INTERVAL: Duration = Duration::from_secs(60);
+
+/// What is counted together. No caller for strangers.
+type Key = (Option<Name>, Method, Reason);
+
+/// The counts since they were last written.
+#[derive(Default)]
+pub(crate) struct Refusals {
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    /// How many events each caller has caused this minute.
+    events: HashMap<Name, u32>,
+    counts: HashMap<Key, Count>,
+}
+
+struct Count {
+    actor: Actor,
+    /// Not written yet.
+    waiting: u64,
+}
+
+/// What to do about one refusal.
+#[derive(Debug, PartialEq, Eq)]
+enum Weight {
+    Event,
+    Counted,
+}
+
+impl Refusals {
+    fn known(&self, caller: &Name, actor: Actor, method: &Method, reason: &Reason) -> Weight {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = table.events.len() >= ROWS && !table.events.contains_key(caller);
+        if !full {
+            let events = table.events.entry(caller.clone()).or_default();
+            if *events < PER_MINUTE {
+                *events += 1;
+                return Weight::Event;
+            }
+        }
+        table.count((Some(caller.clone()), method.clone(), reason.clone()), actor, 1);
+        Weight::Counted
+    }
+
+    /// Counts a stranger's; true for the first of its kind this minute, which is written at once.
+    fn stranger(&self, method: &Method, reason: &Reason) -> bool {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (None, method.clone(), reason.clone());
+        let first = !table.counts.contains_key(&key);
+        table.count(key, Actor::Stranger, u64::from(!first));
+        first
+    }
+
+    /// Takes what waits to be written; a kind that was quiet for a minute is forgotten.
+    fn take(&self) -> Vec<(Key, Actor, u64)> {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.events.clear();
+        table.counts.retain(|_, count| count.waiting > 0);
+        let take = |(key, count): (&Key, &mut Count)| {
+            (
+                key.clone(),
+                count.actor.clone(),
+                std::mem::take(&mut count.waiting),
+            )
+        };
+        table.counts.iter_mut().map(take).collect()
+    }
+}
+
+impl Table {
+    fn count(&mut self, key: Key, actor: Actor, by: u64) {
+        if self.counts.len() >= ROWS && !self.counts.contains_key(&key) {
+            let (_, method, reason) = key;
+            let count = self.counts.entry((None, method, reason));
+            count
+                .or_insert(Count {
+                    actor: Actor::Stranger,
+                    waiting: 0,
+                })
+                .waiting += by;
+            return;
+        }
+        self.counts
+            .entry(key)
+            .or_insert(Count { actor, waiting: 0 })
+            .waiting += by;
+    }
+}
+
+impl Broker {
+    /// Records that somebody who showed a code was refused. A code that nobody knows is a stranger's.
+    pub(crate) async fn refused_code(&self, method: &Method, code: &Name, refusal: &Refusal) {
+        let node = NodeId::new(NodeKind::Enrollment, code.clone());
+        let known = self
+            .store
+            .nodes(&[node])
+            .await
+            .is_ok_and(|nodes| nodes.iter().any(Option::is_some));
+        if !known {
+            return self.refused_stranger(method, refusal).await;
+        }
+        let (actor, reason) = (
+            Actor::Code {
+                enrollment: code.clone(),
+            },
+            refusal.reason(),
+        );
+        tracing::info!(%method, enrollment = %code, %reason, "refused");
+        if self.refusals.known(code, actor.clone(), method, &reason) == Weight::Event {
+            self.write(
+                actor,
+                Action::Refused {
+                    method: method.clone(),
+                    reason,
+                },
+            )
+            .await;
+        }
+    }
+
+    /// Records that a known caller was refused; the revision of the event, if there is one. A store that cannot take
+    /// it changes nothing about the refusal.
+    pub(crate) async fn refused(&self, call: &Call, refusal: &Refusal) -> Option<Revision> {
+        // A fault of the broker's own is no refusal by the rules.
+        let Kind::Class(_) = refusal.kind() else {
+            return None;
+        };
+        let reason = refusal.reason();
+        tracing::info!(method = %call.method, caller = %call.caller.subject, identity = %call.caller.identity, %reason, "refused");
+        match self
+            .refusals
+            .known(&call.caller.identity, call.actor(), &call.method, &reason)
+        {
+            Weight::Event => {
+                let action = Action::Refused {
+                    method: call.method.clone(),
+                    reason,
+                };
+                self.write(call.actor(), action).await
+            }
+            Weight::Counted => None,
+        }
+    }
+
+    /// Records that somebody whom nobody knows was refused. Not awaited by the one refused.
+    pub(crate) async fn refused_stranger(&self, method: &Method, refusal: &Refusal) {
+        let reason = refusal.reason();
+        tracing::debug!(%method, %reason, "refused a stranger");
+        if self.refusals.stranger(method, &reason) {
+            self.write(
+                Actor::Stranger,
+                Action::Refused {
+                    method: method.clone(),
+                    reason,
+                },
+            )
+            .await;
+        }
+    }
+
+    /// Writes the counts that wait.
+    pub(crate) async fn write_counts(&self) {
+        for ((_, method, reason), actor, count) in self.refusals.take() {
+            if count > 0 {
+                self.write(
+                    actor,
+                    Action::RefusalsCounted {
+                        method,
+                        reason,
+                        count,
+                    },
+                )
+                .await;
+            }
+        }
+    }
+
+    async fn write(&self, actor: Actor, action: Action) -> Option<Revision> {
+        let id = ChangeId::new(self.entropy.bytes().ok()?);
+        let event = Event::new(self.clock.now(), id, actor, action);
+        let change = Change {
+            event,
+            expect: Vec::new(),
+            private: Vec::new(),
+        };
+        match self.store.commit(change, Lane::Background).await {
+            Ok(revision) => Some(revision),
+            Err(error) => {
+                tracing::warn!(%error, "a refusal could not be recorded");
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const METHOD: Method = Method::new("Service/Method");
+    const REASON: Reason = Reason::new("no-certificate");
+
+    #[test]
+    fn strangers_cost_one_event_at_once_and_one_count_a_minute() {
+        let refusals = Refusals::default();
+        assert!(refusals.stranger(&METHOD, &REASON));
+        for _ in 0..9999 {
+            assert!(!refusals.stranger(&METHOD, &REASON));
+        }
+        let counts: Vec<u64> = refusals.take().into_iter().map(|(_, _, count)| count).collect();
+        assert_eq!(counts, [9999]);
+        assert!(refusals.take().is_empty());
+        assert!(
+            refusals.stranger(&METHOD, &REASON),
+            "after a quiet minute the next is the first again"
+        );
+    }
+
+    #[test]
+    fn a_known_caller_cannot_fill_the_log_either() {
+        let refusals = Refusals::default();
+        let name: Name = "x1".parse().unwrap();
+        let weigh = || refusals.known(&name, Actor::Stranger, &METHOD, &REASON);
+        let events = (0..1000).filter(|_| weigh() == Weight::Event).count();
+        assert_eq!(events, usize::try_from(PER_MINUTE).unwrap());
+        let counted: u64 = refusals.take().into_iter().map(|(_, _, count)| count).sum();
+        assert_eq!(counted, 1000 - u64::from(PER_MINUTE));
+        assert_eq!(weigh(), Weight::Event, "a new minute");
+    }
+
+    #[test]
+    fn the_table_is_bounded() {
+        let refusals = Refusals::default();
+        for n in 0..3 * ROWS {
+            let name: Name = format!("i{n}").parse().unwrap();
+            for _ in 0..=PER_MINUTE {
+                refusals.known(&name, Actor::Stranger, &METHOD, &REASON);
+            }
+        }
+        let table = refusals.table.lock().unwrap();
+        assert!(table.events.len() <= ROWS && table.counts.len() <= ROWS + 1);
+    }
+}
