@@ -23,7 +23,6 @@ pub enum Right {
 /// # Errors
 /// [`Stop::Need`] until all facts are there; [`Denial::NotAllowed`] if not.
 pub fn has_role(facts: &Facts, caller: &Shown, role: Role) -> Result<(), Stop> {
-    renewed_since(facts, caller)?;
     if caller.subject.kind != NodeKind::Person {
         return Err(Denial::NotAllowed.into());
     }
@@ -40,6 +39,7 @@ pub fn has_role(facts: &Facts, caller: &Shown, role: Role) -> Result<(), Stop> {
 /// # Errors
 /// [`Stop::Need`] until all facts are there; [`Denial::NotAllowed`] if not.
 pub fn may_write(facts: &Facts, caller: &Shown) -> Result<(), Stop> {
+    renewed_since(facts, caller)?;
     has_role(facts, caller, Role::Admin)
 }
 
@@ -49,6 +49,7 @@ pub fn may_write(facts: &Facts, caller: &Shown) -> Result<(), Stop> {
 /// # Errors
 /// [`Stop::Need`] until all facts are there; [`Stop::Denied`] if not.
 pub fn may_open_enrollment(facts: &Facts, caller: &Shown, subject: &NodeId) -> Result<(), Stop> {
+    renewed_since(facts, caller)?;
     match has_role(facts, caller, Role::Admin) {
         Err(Stop::Denied(Denial::NotAllowed)) => {}
         other => return other,
@@ -96,6 +97,7 @@ pub fn may_list(facts: &Facts, caller: &Shown) -> Result<(), Stop> {
 }
 
 /// May the caller end this node, and by what right? `subject` is whose credential it is, where the node is one.
+/// Unlike writes and mints, an end never waits for a renewal (law 8).
 ///
 /// # Errors
 /// [`Stop::Need`] until all facts are there; [`Denial::UnknownNode`] where the caller may not know of it.
@@ -124,10 +126,10 @@ pub fn may_end(
     let theirs = theirs.ok_or_else(unknown)?;
     let small = matches!(node.kind, NodeKind::Credential | NodeKind::Identity);
     if small && theirs == caller.subject {
-        let right = if caller.subject.kind == NodeKind::Person {
-            Right::Company
-        } else {
+        let right = if caller.subject.kind == NodeKind::Application {
             Right::Own
+        } else {
+            Right::Company
         };
         return Ok(right);
     }
@@ -183,8 +185,7 @@ fn owns_vendor(facts: &Facts, person: &Name, vendor: &Name) -> Result<bool, Stop
     Ok(false)
 }
 
-/// The person who calls, if it is one. Every rule here asks for a role first, which also sees that nothing above
-/// the caller has changed since.
+/// The person who calls, if it is one.
 fn acting_person(caller: &Shown) -> Option<&Name> {
     (caller.subject.kind == NodeKind::Person).then_some(&caller.subject.name)
 }

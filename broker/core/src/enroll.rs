@@ -64,6 +64,10 @@ pub fn decide_enrollment(
 ) -> Result<Outcome, Stop> {
     let found = facts.enrollment(ask.enrollment)?.ok_or(Denial::CodeUnknown)?;
     let code = found.body;
+    // Before anything else: a code for one key leads nowhere in other hands, so that another key is no alarm either.
+    if code.key.is_some_and(|key| key != ask.key) {
+        return Err(Denial::OtherKeyExpected.into());
+    }
     if let Some(spent) = &code.spent {
         return spent_before(facts, code, spent, ask, terms, now);
     }
@@ -72,9 +76,6 @@ pub fn decide_enrollment(
     }
     if now >= code.expires {
         return Err(Denial::CodeExpired.into());
-    }
-    if code.key.is_some_and(|key| key != ask.key) {
-        return Err(Denial::OtherKeyExpected.into());
     }
     let id = NodeId::new(NodeKind::Identity, ask.identity.clone());
     if facts.stored(&id)?.is_some() {

@@ -160,7 +160,7 @@ pub struct Application {
     pub entitlements: Vec<Entitlement>,
     /// How many instances may be enrolled at once.
     pub instances: u8,
-    /// The longest that anything minted for it lives, if shorter than its scopes say.
+    /// The longest that a credential minted for it lives, if shorter than its scopes say; identities last longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_ttl: Option<Ttl>,
 }
@@ -359,7 +359,7 @@ pub struct Spent {
 /// Which identities a subject has. Nothing that mints reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Roster {
-    /// `a.` (application), `p.` (person) or `v.` (verifier) and the first 40 hexadecimal digits of the digest of the subject's id.
+    /// `a.` (application), `p.` (person) or `v.` (verifier), and the subject's name.
     pub name: Name,
     /// Whose.
     pub subject: NodeId,

@@ -153,6 +153,15 @@ fn what_would_end_within_this_second_is_not_minted() {
             );
         }
     }
+    for found in lifetimes(|c| {
+        c.now = NOW.floor_secs();
+        c.world.contract("acme-2026").end = NOW;
+    }) {
+        let left = Denial::NothingLeft {
+            bound_by: Bound::Contract,
+        };
+        assert_eq!(found, Err(left), "rounded down it is this very instant");
+    }
     // On a whole second nothing is lost.
     let now = NOW.floor_secs();
     for found in lifetimes(|c| {

@@ -181,7 +181,7 @@ fn run<S: Strategy>(cases: u32, strategy: &S, test: impl Fn(S::Value) -> Result<
 
 #[test]
 fn whatever_is_granted_rests_on_live_things_names_them_and_outlives_none() {
-    run(6_000, &case_of(bend(), 0..6), |case| {
+    run(3_000, &case_of(bend(), 0..6), |case| {
         let (outcome, facts) = case.world.settle(|facts| case.token_by(facts));
         let token = outcome.is_ok();
         if let Ok(record) = outcome {
@@ -206,7 +206,7 @@ fn whatever_is_granted_rests_on_live_things_names_them_and_outlives_none() {
 fn a_write_that_cuts_nothing_takes_nothing_away() {
     let starting = case_of(manifest(), 0..2);
     run(
-        8_000,
+        4_000,
         &(starting, proptest::collection::vec(manifest(), 1..3)),
         |(before, bends)| {
             let mut wished = before.clone();

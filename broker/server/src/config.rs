@@ -15,6 +15,8 @@ use serde::Deserialize;
 /// What begins the names of environment variables that override the file, as in `DAYPASSD_LISTEN` or
 /// `DAYPASSD_LOG__LEVEL` (two underscores go one table deeper).
 const PREFIX: &str = "DAYPASSD_";
+/// The one variable with that beginning which says where the file is, and overrides nothing in it.
+const FILE: &str = "DAYPASSD_CONFIG";
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -92,7 +94,7 @@ impl Default for Limits {
         Self {
             connections: 4096,
             calls_per_connection: 256,
-            drain: Ttl::minutes(1),
+            drain: Ttl::seconds(30),
             store_cache_mib: 64,
         }
     }
@@ -168,6 +170,7 @@ impl Config {
         let plain: Result<Self, _> = toml::from_str(text);
         let overrides: BTreeMap<String, String> = vars
             .into_iter()
+            .filter(|(k, _)| k != FILE)
             .filter_map(|(k, v)| Some((k.strip_prefix(PREFIX)?.to_lowercase(), v)))
             .collect();
         let config = if overrides.is_empty() {

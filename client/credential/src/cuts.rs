@@ -58,7 +58,8 @@ pub fn standing(
     if credential.exp <= horizon {
         return Err(Dead::BelowHorizon);
     }
-    for node in credential.lineage.nodes() {
+    let itself = NodeId::credential(credential.rev);
+    for node in credential.lineage.nodes().iter().chain([&itself]) {
         if let Some(cut) = cut_of(node)
             && cut > credential.rev
         {

@@ -153,7 +153,11 @@ impl Bend {
         let term = |own: bool| if own { "acme-2026" } else { "reseller-2026" };
         match self {
             Self::Life(n, life) if known(n, world) => world.set_life(NODES[n], life),
-            Self::Cut(n, rev) if known(n, world) => world.cut(NODES[n], rev),
+            // As in the store, the last cut is the highest.
+            Self::Cut(n, rev) if known(n, world) => {
+                let earlier = world.at(NODES[n]).cut.map_or(0, Revision::get);
+                world.cut(NODES[n], rev.max(earlier));
+            }
             Self::Remove(n) if known(n, world) => world.remove(NODES[n]),
             Self::Life(..) | Self::Cut(..) | Self::Remove(_) => {}
             Self::EndCredential(rev) => world.end_credential(rev),
@@ -174,8 +178,9 @@ impl Bend {
                     w.application("sync").contract = name("next");
                     w.cut("application:sync", if renewed { CALLER_REV - 1 } else { LATER });
                 });
-                if renewed && let Some(bound) = &mut case.bound {
-                    for lineage in [&mut case.caller.lineage, &mut bound.lineage] {
+                if renewed {
+                    let bound = case.bound.as_mut().map(|bound| &mut bound.lineage);
+                    for lineage in bound.into_iter().chain([&mut case.caller.lineage]) {
                         *lineage = lineage.to_string().replace("acme-2026", "next").parse().unwrap();
                     }
                 }

@@ -1,0 +1,190 @@
+//! What may stand on the command line: the verbs, and what holds for all of them. Each verb's own arguments are with it.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use daypass_sdk::Home;
+
+use crate::{
+    bench, credential, directory, enrollment, failure::Failure, key, offboarding, quickstart, verification,
+};
+
+/// Short-lived credentials for the software that you let in.
+///
+/// A broker (`daypassd`) hands out day passes: client certificates and tokens, narrow, owned, and dead everywhere at
+/// once when what they rest on is ended. This command is how applications, persons and verifiers talk to it.
+#[derive(Debug, Parser)]
+#[command(name = "daypass", version, max_term_width = 100, after_help = HINT, after_long_help = LONG)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) home: Where,
+    /// How data looks on standard output (and an error on standard error).
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FORM",
+        value_enum,
+        default_value = "text"
+    )]
+    pub(crate) output: Format,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Where the identity lives.
+#[derive(Debug, Args)]
+pub(crate) struct Where {
+    /// The folder that the identity lives in [default: `~/.config/daypass/default`].
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "DAYPASS_HOME",
+        help_heading = "Everywhere"
+    )]
+    home: Option<PathBuf>,
+}
+
+impl Where {
+    pub(crate) fn folder(self) -> Result<Home, Failure> {
+        let user = || std::env::home_dir().map(|user| user.join(".config/daypass/default"));
+        let folder = self.home.or_else(user);
+        folder
+            .map(Home::at)
+            .ok_or_else(|| Failure::bad("there is no home directory: name a folder with --home"))
+    }
+}
+
+/// How data looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// One JSON document, for programs.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    Quickstart(quickstart::Wish),
+    #[command(subcommand)]
+    Key(key::Wish),
+    Enroll(enrollment::Enroll),
+    /// Get the next identity certificate, with a new key.
+    ///
+    /// An identity certificate renews once; a second renewal with another key suspends the identity. So the new key
+    /// is stored before it is asked for: if this breaks off, run it again.
+    Renew,
+    OpenEnrollment(enrollment::Open),
+    Cert(credential::Certificate),
+    Token(credential::Token),
+    Verify(verification::Wish),
+    Put(directory::Put),
+    Get(directory::Get),
+    List(directory::List),
+    End(offboarding::Wish),
+    /// Ask the broker whom it takes you for.
+    Ping,
+    Bench(bench::Wish),
+    /// Run the broker's own command line.
+    #[command(hide = true, disable_help_flag = true)]
+    Daypassd {
+        /// Stop with whoever started it.
+        #[arg(long)]
+        tied: bool,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, num_args = 0..)]
+        arguments: Vec<OsString>,
+    },
+}
+
+const HINT: &str = "Begin with `daypass quickstart`; `daypass --help` has examples and the exit codes.";
+
+const LONG: &str = "\
+Examples:
+  daypass quickstart                                     the whole thing, in a temporary folder
+  daypass enroll --broker broker.example:7443 --code-file code.txt
+  daypass cert --audience billing --out ./billing        key.pem and cert.pem
+  daypass token --audience billing --scope invoices.read --cert billing/cert.pem
+  daypass end vendor:acme                                everything under it is dead, at once
+
+Exit codes:
+  0  done
+  1  it went wrong inside, here or at the broker
+  2  bad input: the command line, a file, or what the broker calls malformed
+  3  refused: the broker said no (its reason code is shown), or a credential is not good
+  4  unreachable: no broker answers, or it is busy or unwell; try again
+  5  partial: some of it was done
+  6  what answers is not the broker that it should be
+  130  interrupted
+
+With `-o json` an error is one line on standard error:
+  {\"error\":{\"kind\":\"refused\",\"reason\":\"scope-not-entitled\",\"message\":\"…\",\"refusal\":41,\"next\":\"…\"}}";
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory as _};
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_fit_together() {
+        Arguments::command().debug_assert();
+    }
+
+    /// The words of a line of shell, up to where it is no longer this command's.
+    fn words(line: &str) -> Vec<String> {
+        let own = line.split("  ").next().unwrap_or_default();
+        let own = own.split(['>', '<', '|', '&']).next().unwrap_or_default();
+        let mut words = Vec::new();
+        for (n, part) in own.split('\'').enumerate() {
+            if n % 2 == 1 {
+                words.push(part.to_owned());
+            } else {
+                words.extend(part.split_whitespace().map(str::to_owned));
+            }
+        }
+        words
+    }
+
+    fn examples(command: &Command) -> Vec<String> {
+        let help = command
+            .get_after_long_help()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let own = help
+            .lines()
+            .filter_map(|line| line.strip_prefix("  "))
+            .filter(|line| line.starts_with("daypass "));
+        own.map(str::to_owned)
+            .chain(command.get_subcommands().flat_map(examples))
+            .collect()
+    }
+
+    #[test]
+    fn every_example_of_the_help_can_be_typed() {
+        let examples = examples(&Arguments::command());
+        assert!(examples.len() > 15, "{examples:?}");
+        for example in examples {
+            let parsed = Arguments::try_parse_from(words(&example));
+            assert!(parsed.is_ok(), "`{example}`: {}", parsed.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn the_help_names_every_exit_code() {
+        use crate::failure::Exit;
+        for exit in [
+            Exit::Done,
+            Exit::Internal,
+            Exit::BadInput,
+            Exit::Refused,
+            Exit::Unreachable,
+            Exit::OtherBroker,
+            Exit::Interrupted,
+        ] {
+            assert!(LONG.contains(&format!("\n  {}  ", exit.code())), "{exit:?}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Where everything that is printed goes through: data to standard output, the rest to standard error, and nothing
+//! that could steer a terminal.
+
+use std::{
+    fmt::Display,
+    fs,
+    io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _},
+    path::Path,
+};
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::{arguments::Format, failure::Failure};
+
+/// Where data and words go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Console {
+    format: Format,
+}
+
+impl Console {
+    pub(crate) const fn new(format: Format) -> Self {
+        Self { format }
+    }
+
+    /// Is the data for a program?
+    pub(crate) fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Prints data: as a document, or as the text that says the same.
+    pub(crate) fn show(&self, data: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        match self.format {
+            Format::Text => self.line(&text()),
+            Format::Json => {
+                let json = serde_json::to_string_pretty(data)
+                    .map_err(|error| Failure::Internal(error.to_string()))?;
+                print(&json_plain(&json))
+            }
+        }
+    }
+
+    /// Prints a piece of the text for people; lines stay lines.
+    pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
+        print(&plain(text))
+    }
+
+    /// Says something beside the data.
+    pub(crate) fn say(&self, words: impl Display) {
+        // Whoever closed standard error does not want to know.
+        drop(writeln!(io::stderr(), "{}", plain(&words.to_string())));
+    }
+
+    /// Says why it failed, and what to do next.
+    pub(crate) fn fail(&self, failure: &Failure) {
+        if self.is_json() {
+            let json = serde_json::to_string(&failure.shape()).unwrap_or_default();
+            drop(writeln!(io::stderr(), "{}", json_plain(&json)));
+            return;
+        }
+        let shape = failure.shape().error;
+        match (&shape.reason, shape.refusal) {
+            (Some(reason), Some(at)) => self.say(format_args!(
+                "{}: {} ({reason}, revision {at})",
+                shape.kind, shape.message
+            )),
+            (Some(reason), None) => self.say(format_args!("{}: {} ({reason})", shape.kind, shape.message)),
+            (None, _) => self.say(format_args!("{}: {}", shape.kind, shape.message)),
+        }
+        if let Some(next) = shape.next {
+            self.say(format_args!("next: {next}"));
+        }
+    }
+
+    /// Asks a person; anything but `yes` is a no. Without a terminal there is nobody to ask.
+    pub(crate) fn ask(&self, question: &str) -> Result<bool, Failure> {
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return Err(Failure::bad(
+                "this asks before it acts, and there is no terminal to ask on: add --yes",
+            ));
+        }
+        drop(write!(io::stderr(), "{} [yes/no] ", plain(question)));
+        let mut answer = String::new();
+        io::stdin()
+            .lock()
+            .read_line(&mut answer)
+            .map_err(|error| Failure::bad(format!("no answer: {error}")))?;
+        Ok(answer.trim() == "yes")
+    }
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let newline = if text.ends_with('\n') { "" } else { "\n" };
+    let printed = write!(out, "{text}{newline}").and_then(|()| out.flush());
+    printed.map_err(|error| Failure::Internal(format!("cannot write to standard output: {error}")))
+}
+
+/// Reads a file, or standard input where the name is `-`; at most 64 KiB, into a buffer that is wiped.
+pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let failed = |error: io::Error| Failure::bad(format!("cannot read `{}`: {error}", path.display()));
+    let mut text = Zeroizing::new(String::new());
+    let source: Box<dyn io::Read> = if path == Path::new("-") {
+        Box::new(io::stdin())
+    } else {
+        Box::new(fs::File::open(path).map_err(failed)?)
+    };
+    source.take(LIMIT + 1).read_to_string(&mut text).map_err(failed)?;
+    if u64::try_from(text.len()).map_or(true, |length| length > LIMIT) {
+        return Err(Failure::bad(format!(
+            "`{}` is longer than 64 KiB",
+            path.display()
+        )));
+    }
+    Ok(text)
+}
+
+const LIMIT: u64 = 64 * 1024;
+
+/// Could this character move a cursor, change a colour, or turn a line around?
+fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A text for a terminal: lines stay lines, all else that steers is written out.
+pub(crate) fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if steers(c) && c != '\n' {
+            plain.extend(c.escape_default());
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
+}
+
+/// The same for JSON, which has its own way to write such characters; outside strings it has none.
+fn json_plain(json: &str) -> String {
+    let mut plain = String::with_capacity(json.len());
+    for c in json.chars() {
+        if steers(c) && c != '\n' {
+            plain.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "a\u{1b}[31mb\r\u{9b}c\u{202e}d\u{7f}";
+
+    #[test]
+    fn nothing_steers_a_terminal() {
+        assert_eq!(plain(HOSTILE), "a\\u{1b}[31mb\\r\\u{9b}c\\u{202e}d\\u{7f}");
+        assert_eq!(plain("two\nlines, äöü ✓"), "two\nlines, äöü ✓");
+    }
+
+    #[test]
+    fn json_means_the_same_without_it() {
+        let json = json_plain(&serde_json::to_string_pretty(&[HOSTILE]).unwrap());
+        assert!(!json.chars().any(|c| steers(c) && c != '\n'), "{json:?}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&json).unwrap(), [HOSTILE]);
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        fs::write(&path, "x".repeat(64 * 1024)).unwrap();
+        assert!(read(&path).is_ok());
+        fs::write(&path, "x".repeat(64 * 1024 + 1)).unwrap();
+        assert!(read(&path).is_err());
+        assert!(read(&folder.path().join("none")).is_err());
+    }
+}

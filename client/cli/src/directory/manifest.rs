@@ -1,0 +1,258 @@
+//! The file format of directory objects: one object in TOML or JSON, with `kind` to say which. Names, scopes and
+//! durations are checked here, so that a mistake is told with its line before anything is sent.
+
+use daypass_credential::{Name, NodeId, NodeKind, Scope, Ttl};
+use serde::{Deserialize, Serialize};
+
+use super::words::{Classification, Instant, Role, Tier, ttl};
+
+/// One object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub(crate) enum Manifest {
+    Vendor(Vendor),
+    Contract(Contract),
+    Application(Application),
+    Person(Person),
+    Audience(Audience),
+    Verifier(Verifier),
+    /// Read only: instances come from enrolment.
+    Identity(Identity),
+}
+
+/// An outside organisation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Vendor {
+    #[serde(default, skip_serializing)]
+    pub(super) kind: Said,
+    pub(super) name: Name,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) parent: Option<Name>,
+    pub(super) owner: Name,
+}
+
+/// A vendor's term.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Contract {
+    #[serde(default, skip_serializing)]
+    pub(super) kind: Said,
+    pub(super) name: Name,
+    pub(super) vendor: Name,
+    pub(super) reference: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) parent: Option<Name>,
+    pub(super) start: Instant,
+    pub(super) end: Instant,
+    pub(super) classifications: Vec<Classification>,
+}
+
+/// One partner application identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Application {
+    #[serde(default, skip_serializing)]
+    pub(super) kind: Said,
+    pub(super) name: Name,
+    pub(super) vendor: Name,
+    pub(super) contract: Name,
+    pub(super) environment: Name,
+    pub(super) purpose: String,
+    pub(super) classification: Classification,
+    pub(super) instances: u32,
+    #[serde(default, with = "ttl::optional", skip_serializing_if = "Option::is_none")]
+    pub(super) max_ttl: Option<Ttl>,
+    pub(super) owners: Owners,
+    pub(super) entitlements: Vec<Entitlement>,
+}
+
+/// The persons who answer for an application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Owners {
+    pub(super) business: Name,
+    pub(super) technical: Name,
+    pub(super) relationship: Name,
+}
+
+/// What an application may ask for at one audience.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Entitlement {
+    pub(super) audience: Name,
+    pub(super) scopes: Vec<Scope>,
+}
+
+/// A human.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Person {
+    #[serde(default, skip_serializing)]
+    pub(super) kind: Said,
+    pub(super) name: Name,
+    #[serde(default)]
+    pub(super) roles: Vec<Role>,
+    pub(super) contact: String,
+}
+
+/// Something protected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Audience {
+    #[serde(default, skip_serializing)]
+    pub(super) kind: Said,
+    pub(super) name: Name,
+    pub(super) environment: Name,
+    #[serde(default, with = "ttl::optional", skip_serializing_if = "Option::is_none")]
+    pub(super) staleness: Option<Ttl>,
+    pub(super) scopes: Vec<ScopeRule>,
+}
+
+/// What one scope means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScopeRule {
+    pub(super) scope: Scope,
+    pub(super) classification: Classification,
+    pub(super) tier: Tier,
+    #[serde(with = "ttl")]
+    pub(super) max_ttl: Ttl,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) unbound: bool,
+}
+
+/// A relying party's process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Verifier {
+    #[serde(default, skip_serializing)]
+    pub(super) kind: Said,
+    pub(super) name: Name,
+    pub(super) audiences: Vec<Name>,
+}
+
+/// One enrolled instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Identity {
+    pub(super) name: Name,
+    pub(super) subject: NodeId,
+    pub(super) until: Instant,
+}
+
+/// The field `kind`, which was read already when the rest is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Said;
+
+impl<'de> Deserialize<'de> for Said {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Self)
+    }
+}
+
+/// As much of an object as says which kind it is.
+#[derive(Deserialize)]
+struct Kinded {
+    kind: String,
+}
+
+impl Manifest {
+    /// Reads one object. The error says where.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let reader = if text.trim_start().starts_with('{') {
+            Reader::Json(text)
+        } else {
+            Reader::Toml(text)
+        };
+        let kinded: Kinded = reader.read()?;
+        Ok(match kinded.kind.as_str() {
+            "vendor" => Self::Vendor(reader.read()?),
+            "contract" => Self::Contract(reader.read()?),
+            "application" => Self::Application(reader.read()?),
+            "person" => Self::Person(reader.read()?),
+            "audience" => Self::Audience(reader.read()?),
+            "verifier" => Self::Verifier(reader.read()?),
+            "identity" => return Err("an identity comes from enrolment: `daypass open-enrollment`".into()),
+            other => {
+                return Err(format!(
+                    "`kind = \"{}\"` is none: vendor, contract, application, person, audience or verifier",
+                    other.escape_default()
+                ));
+            }
+        })
+    }
+
+    /// What it is called.
+    pub(crate) fn id(&self) -> String {
+        let (kind, name) = match self {
+            Self::Vendor(vendor) => (NodeKind::Vendor, &vendor.name),
+            Self::Contract(contract) => (NodeKind::Contract, &contract.name),
+            Self::Application(application) => (NodeKind::Application, &application.name),
+            Self::Person(person) => (NodeKind::Person, &person.name),
+            Self::Audience(audience) => (NodeKind::Audience, &audience.name),
+            Self::Verifier(verifier) => (NodeKind::Verifier, &verifier.name),
+            Self::Identity(identity) => (NodeKind::Identity, &identity.name),
+        };
+        NodeId::new(kind, name.clone()).to_string()
+    }
+}
+
+enum Reader<'a> {
+    Toml(&'a str),
+    Json(&'a str),
+}
+
+impl Reader<'_> {
+    fn read<T: for<'de> Deserialize<'de>>(&self) -> Result<T, String> {
+        match self {
+            Self::Toml(text) => toml::from_str(text).map_err(|error| error.to_string()),
+            Self::Json(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const APPLICATION: &str = r#"
+kind = "application"
+name = "sync"
+vendor = "acme"
+contract = "acme-2026"
+environment = "production"
+purpose = "fetches invoices"
+classification = "internal"
+instances = 2
+max_ttl = "15m"
+owners = { business = "dana", technical = "lee", relationship = "rosa" }
+entitlements = [{ audience = "billing", scopes = ["invoices.read"] }]
+"#;
+
+    #[test]
+    fn toml_and_json_say_the_same() {
+        let manifest = Manifest::parse(APPLICATION).unwrap();
+        assert_eq!(manifest.id(), "application:sync");
+        let json = serde_json::to_string(&manifest).unwrap();
+        assert_eq!(Manifest::parse(&json).unwrap(), manifest);
+        let toml = toml::to_string_pretty(&manifest).unwrap();
+        assert_eq!(Manifest::parse(&toml).unwrap(), manifest, "{toml}");
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_its_place() {
+        let of = |text: &str| Manifest::parse(text).unwrap_err();
+        let unknown = of(&APPLICATION.replace("instances", "instanzes"));
+        assert!(
+            unknown.contains("line 9") && unknown.contains("instanzes"),
+            "{unknown}"
+        );
+        let bad = of(&APPLICATION.replace("\"acme\"", "\"Acme!\""));
+        assert!(bad.contains("line 4") && bad.contains("is not a name"), "{bad}");
+        let missing = of(&APPLICATION.replace("environment = \"production\"\n", ""));
+        assert!(missing.contains("environment"), "{missing}");
+        assert!(of("name = \"x\"").contains("kind"));
+        assert!(of("kind = \"robot\"").contains("robot"));
+        assert!(of("{\"kind\": \"vendor\", \"name\": 1}").contains("line 1"));
+    }
+}

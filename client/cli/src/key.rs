@@ -1,0 +1,49 @@
+//! Making keys: for the first admin, and for whoever wants to know the key before enrolling.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use daypass_sdk::{PrivateKey, write_private, write_public};
+
+use crate::{console::Console, failure::Failure, shapes};
+
+/// Make a key.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Wish {
+    /// Make a P-256 key: FILE (PKCS #8, for its owner alone) and FILE.pub (to hand out).
+    ///
+    /// The first admin of a broker does this before the broker is made:
+    ///
+    ///   daypass key new admin.key
+    ///   daypassd init --config daypassd.toml --admin dana --admin-key admin.key.pub
+    ///   daypass enroll --broker broker.example:7443 --key admin.key --code-file code.txt
+    #[command(verbatim_doc_comment)]
+    New {
+        /// Where the private key goes; nothing there is overwritten.
+        file: PathBuf,
+    },
+}
+
+pub(crate) fn run(wish: &Wish, console: &Console) -> Result<(), Failure> {
+    let Wish::New { file } = wish;
+    let mut public = file.clone().into_os_string();
+    public.push(".pub");
+    let public = PathBuf::from(public);
+    if let Some(taken) = [file, &public]
+        .into_iter()
+        .find(|path| path.symlink_metadata().is_ok())
+    {
+        return Err(Failure::bad(format!(
+            "`{}` is there already: choose another name",
+            taken.display()
+        )));
+    }
+    let key = PrivateKey::generate()?;
+    write_private(file, key.to_pem().as_bytes())?;
+    write_public(&public, key.public_pem().as_bytes())?;
+    let made = shapes::KeyPair {
+        private: file.display().to_string(),
+        public: public.display().to_string(),
+    };
+    console.show(&made, || format!("{}\n{}", made.private, made.public))
+}

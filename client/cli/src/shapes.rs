@@ -1,0 +1,228 @@
+//! The documents of `-o json`: every shape that a program may rely on. Fields are added, never renamed or removed.
+//! Instants are RFC 3339 texts in UTC, and every id is as `kind:name`.
+
+use serde::Serialize;
+
+use crate::directory::Manifest;
+
+/// On standard error, when a verb fails.
+#[derive(Debug, Serialize)]
+pub(crate) struct Failed {
+    pub(crate) error: Error,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Error {
+    /// One word for the exit code.
+    pub(crate) kind: &'static str,
+    /// The broker's stable reason code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    pub(crate) message: String,
+    /// The revision under which the refusal stands in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) refusal: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<&'static str>,
+}
+
+/// `key new`
+#[derive(Debug, Serialize)]
+pub(crate) struct KeyPair {
+    pub(crate) private: String,
+    pub(crate) public: String,
+}
+
+/// `enroll`, `renew`
+#[derive(Debug, Serialize)]
+pub(crate) struct Identity {
+    pub(crate) subject: String,
+    pub(crate) broker: String,
+    pub(crate) home: String,
+    pub(crate) revision: u64,
+    pub(crate) expires_at: String,
+}
+
+/// `open-enrollment`
+#[derive(Debug, Serialize)]
+pub(crate) struct Opened {
+    pub(crate) code: String,
+    pub(crate) subject: String,
+    pub(crate) id: String,
+    pub(crate) expires_at: String,
+}
+
+/// `cert`
+#[derive(Debug, Serialize)]
+pub(crate) struct Certificate {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+    pub(crate) revision: u64,
+    pub(crate) expires_at: String,
+    pub(crate) bound_by: String,
+}
+
+/// `token`
+#[derive(Debug, Serialize)]
+pub(crate) struct Token<'a> {
+    pub(crate) token: &'a str,
+    pub(crate) revision: u64,
+    pub(crate) expires_at: String,
+    pub(crate) bound_by: String,
+}
+
+/// `verify`: of a credential that is not good only `active` is said.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Verdict {
+    pub(crate) active: bool,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub(crate) says: Option<Says>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Says {
+    pub(crate) application: String,
+    pub(crate) audience: String,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) revision: u64,
+    pub(crate) expires_at: String,
+    pub(crate) lineage: Vec<String>,
+}
+
+/// `put`
+#[derive(Debug, Serialize)]
+pub(crate) struct Written {
+    pub(crate) id: String,
+    pub(crate) revision: u64,
+    pub(crate) written: bool,
+    pub(crate) cut: bool,
+}
+
+/// `get`, and each one of `list`
+#[derive(Debug, Serialize)]
+pub(crate) struct Stored {
+    pub(crate) id: String,
+    pub(crate) revision: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cut: Option<u64>,
+    /// `open`, `suspended` or `ended`.
+    pub(crate) life: &'static str,
+    /// The same with everything above it taken into account.
+    pub(crate) effective_life: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) object: Option<Manifest>,
+}
+
+/// `list`
+#[derive(Debug, Serialize)]
+pub(crate) struct Listed {
+    pub(crate) objects: Vec<Stored>,
+}
+
+/// `end`
+#[derive(Debug, Serialize)]
+pub(crate) struct Ended {
+    pub(crate) id: String,
+    pub(crate) revision: u64,
+}
+
+/// `ping`
+#[derive(Debug, Serialize)]
+pub(crate) struct Pong {
+    pub(crate) subject: String,
+    pub(crate) identity: String,
+    pub(crate) revision: u64,
+    pub(crate) micros: u64,
+}
+
+/// `quickstart`
+#[derive(Debug, Serialize)]
+pub(crate) struct Tour {
+    pub(crate) ok: bool,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) total_millis: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    /// Did happen what was expected? That may be a refusal.
+    pub(crate) ok: bool,
+    pub(crate) millis: u64,
+    /// Where it was refused: why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    /// What happened, in words.
+    pub(crate) note: String,
+}
+
+/// `bench`
+#[derive(Debug, Serialize)]
+pub(crate) struct Measured {
+    pub(crate) seconds: f64,
+    pub(crate) in_flight: usize,
+    pub(crate) connections: usize,
+    pub(crate) rounds: usize,
+    pub(crate) noop_rps: f64,
+    pub(crate) mint_rps: f64,
+    pub(crate) introspect_rps: f64,
+    /// The median over the rounds of mint against no-op; so are those below.
+    pub(crate) mint_ratio: f64,
+    pub(crate) introspect_ratio: f64,
+    pub(crate) noop_p50_micros: u64,
+    pub(crate) noop_p99_micros: u64,
+    pub(crate) mint_p50_micros: u64,
+    pub(crate) mint_p99_micros: u64,
+    pub(crate) introspect_p50_micros: u64,
+    pub(crate) introspect_p99_micros: u64,
+    pub(crate) failures: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn of_a_credential_that_is_not_good_nothing_else_is_said() {
+        assert_eq!(
+            serde_json::to_value(Verdict::default()).unwrap(),
+            json!({"active": false})
+        );
+    }
+
+    #[test]
+    fn what_a_good_one_says_stands_beside_active() {
+        let says = Says {
+            application: "sync".into(),
+            audience: "billing".into(),
+            scopes: vec!["invoices.read".into()],
+            revision: 7,
+            expires_at: "2026-01-01T00:00:00Z".into(),
+            lineage: vec!["vendor:acme".into()],
+        };
+        let value = serde_json::to_value(Verdict {
+            active: true,
+            says: Some(says),
+        })
+        .unwrap();
+        assert_eq!(value["active"], true);
+        assert_eq!(value["application"], "sync");
+    }
+
+    #[test]
+    fn a_step_that_was_not_refused_has_no_reason() {
+        let step = Step {
+            name: "mint-token",
+            ok: true,
+            millis: 3,
+            reason: None,
+            note: "x".into(),
+        };
+        assert_eq!(
+            serde_json::to_value(step).unwrap(),
+            json!({"name": "mint-token", "ok": true, "millis": 3, "note": "x"})
+        );
+    }
+}

@@ -1,0 +1,46 @@
+//! Looking at the connection itself.
+
+use bytes::Bytes;
+use daypass_credential::{Name, NodeId, Revision};
+use daypass_proto::v1::{self, diagnostics_service_client::DiagnosticsServiceClient};
+
+use crate::{Connection, Error, wire};
+
+/// Whom the broker takes the caller for, and how far its log has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pong {
+    /// The application, person or verifier.
+    pub subject: NodeId,
+    /// Which of its instances.
+    pub identity: Name,
+    /// The newest revision.
+    pub revision: Revision,
+}
+
+impl Connection {
+    /// Does the way that every call takes, and nothing else.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn ping(&self) -> Result<Pong, Error> {
+        self.ping_padded(Bytes::new(), 0).await
+    }
+
+    /// The same with a request and an answer of some size; at most 8 KiB each.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn ping_padded(&self, padding: Bytes, answer_size: u32) -> Result<Pong, Error> {
+        let request = v1::PingRequest { padding, answer_size };
+        let answer = DiagnosticsServiceClient::new(self.channel()).ping(request).await;
+        let answer = answer.map_err(|status| self.fault(status))?.into_inner();
+        Ok(Pong {
+            subject: wire::node(&answer.subject)?,
+            identity: answer
+                .identity
+                .parse()
+                .map_err(|_| Error::BadAnswer("the identity is no name"))?,
+            revision: Revision::new(answer.revision),
+        })
+    }
+}

@@ -1,0 +1,156 @@
+//! Enrolment: from a one-time code to an identity on disk, and from one identity certificate to the next.
+
+use daypass_credential::{EnrollmentCode, NodeId, Timestamp, Ttl};
+use daypass_proto::v1::{self, enrollment_service_client::EnrollmentServiceClient};
+use rustls_pki_types::CertificateDer;
+
+use crate::{
+    Address, Connection, Directory, Error, Home, Identity, PrivateKey, Trust,
+    connection::connect,
+    identity::Held,
+    tls::fingerprint,
+    wire::{self, Minted},
+};
+
+/// Spends a code: makes a key (or takes the one given), and moves the identity into `home`.
+///
+/// The broker is known by the root that the code names, before it is told anything. If the attempt breaks off, the
+/// next one asks with the same key, and gets the same answer.
+///
+/// # Errors
+/// [`Error::BadInput`] if the home is taken; else see [`Error`].
+pub async fn enroll(
+    home: &Home,
+    broker: &Address,
+    code: &EnrollmentCode,
+    key: Option<PrivateKey>,
+) -> Result<Identity, Error> {
+    vacant(home)?;
+    let channel = connect(broker, &Trust::Pin(code.root()), None).await?;
+    let _alone = home.alone().await?;
+    vacant(home)?;
+    let key = home.next_key(key)?;
+    let request = v1::EnrollRequest {
+        code: code.reveal(),
+        csr: key.csr()?.into(),
+    };
+    let answer = EnrollmentServiceClient::new(channel).enroll(request).await;
+    let answer = answer
+        .map_err(|status| refused(home, Error::from_status(&broker.to_string(), status)))?
+        .into_inner();
+    let root = wire::certificate(&answer.root)?;
+    if fingerprint(&root) != code.root() {
+        return Err(Error::BadAnswer("the root is not the one that the code names"));
+    }
+    let identity = Identity {
+        subject: wire::node(&answer.subject)?,
+        broker: broker.clone(),
+        held: held(wire::minted(answer.certificate)?, &root),
+        root,
+        key,
+    };
+    home.keep(&identity)?;
+    Ok(identity)
+}
+
+/// Gets the next identity certificate, for a new key, and moves both into `home` at once.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn renew(home: &Home) -> Result<Identity, Error> {
+    home.identity()?;
+    let _alone = home.alone().await?;
+    // Somebody else may have renewed it while this one waited.
+    let identity = home.identity()?;
+    let connection = Connection::open(&identity).await?;
+    let key = home.next_key(None)?;
+    let request = v1::RenewIdentityRequest {
+        csr: key.csr()?.into(),
+    };
+    let answer = EnrollmentServiceClient::new(connection.channel())
+        .renew_identity(request)
+        .await;
+    let answer = answer
+        .map_err(|status| refused(home, connection.fault(status)))?
+        .into_inner();
+    let held = held(wire::minted(answer.certificate)?, identity.root());
+    let renewed = Identity {
+        key,
+        held,
+        ..identity
+    };
+    home.keep(&renewed)?;
+    Ok(renewed)
+}
+
+fn vacant(home: &Home) -> Result<(), Error> {
+    if home.is_taken()? {
+        return Err(Error::BadInput(format!(
+            "somebody is enrolled in `{}` already: choose another folder",
+            home.folder().display()
+        )));
+    }
+    Ok(())
+}
+
+/// A key that the broker will not have is forgotten, so that the next attempt makes another.
+fn refused(home: &Home, error: Error) -> Error {
+    if error.reason() == Some("key-reused")
+        && let Err(error) = home.forget_next_key()
+    {
+        return error;
+    }
+    error
+}
+
+fn held(minted: Minted, root: &CertificateDer<'_>) -> Held {
+    let above = if minted.issuer == *root {
+        Vec::new()
+    } else {
+        vec![minted.issuer]
+    };
+    Held {
+        leaf: minted.leaf,
+        above,
+        revision: minted.revision,
+        expires_at: minted.expires_at,
+    }
+}
+
+/// A code that was made.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// To be handed over, once. The broker cannot show it again.
+    pub code: EnrollmentCode,
+    /// From then on it is void.
+    pub expires_at: Timestamp,
+    /// What to end, to withdraw it.
+    pub id: NodeId,
+}
+
+impl Directory {
+    /// Makes a one-time code for an application, a person or a verifier.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn open_enrollment(&self, subject: &NodeId, ttl: Option<Ttl>) -> Result<Opened, Error> {
+        let request = v1::OpenEnrollmentRequest {
+            subject: subject.to_string(),
+            ttl_seconds: wire::seconds(ttl),
+        };
+        let answer = EnrollmentServiceClient::new(self.connection().channel())
+            .open_enrollment(request)
+            .await;
+        let answer = answer
+            .map_err(|status| self.connection().fault(status))?
+            .into_inner();
+        Ok(Opened {
+            code: answer
+                .code
+                .parse()
+                .map_err(|_| Error::BadAnswer("the code is none"))?,
+            expires_at: wire::instant(answer.expires_at)?,
+            id: wire::node(&answer.id)?,
+        })
+    }
+}

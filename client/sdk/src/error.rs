@@ -1,0 +1,330 @@
+//! What can go wrong, by what the caller can do about it. Only this file knows what gRPC codes and TLS alerts mean.
+
+use std::{error::Error as StdError, io, path::PathBuf, time::Duration};
+
+use daypass_credential::Revision;
+use daypass_proto::ERROR_DOMAIN;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+type Source = Box<dyn StdError + Send + Sync>;
+
+/// Why something did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The broker said no, and why. Asking again as it stands gets the same answer.
+    #[error("{}", .0.message)]
+    Refused(Refusal),
+    /// The broker has too much to do. Nothing was done; ask again.
+    #[error("the broker is busy: {message}")]
+    Busy {
+        /// In its words.
+        message: String,
+        /// After how long, if it said so.
+        retry_after: Option<Duration>,
+    },
+    /// Nothing answered, or the connection broke off: whether anything was done is unknown.
+    #[error("the broker at `{broker}` does not answer")]
+    Unreachable {
+        /// Where it was looked for.
+        broker: String,
+        /// What happened.
+        source: Source,
+    },
+    /// Something answered that could not prove to be the broker whose root is known.
+    #[error("what answers at `{broker}` is not the broker that it should be")]
+    OtherBroker {
+        /// Where it answered.
+        broker: String,
+        /// What was wrong with its proof.
+        source: Source,
+    },
+    /// The broker turned down the certificate that was shown to it, during the handshake.
+    #[error("the broker at `{broker}` does not accept the certificate that was shown to it")]
+    NotAccepted {
+        /// Where it is.
+        broker: String,
+        /// What it said.
+        source: Source,
+    },
+    /// There is no identity in that folder.
+    #[error("nothing is enrolled in `{}`", home.display())]
+    NotEnrolled {
+        /// Where it was looked for.
+        home: PathBuf,
+    },
+    /// The request is wrong, as was found before it was sent. The text says in what.
+    #[error("{0}")]
+    BadInput(String),
+    /// A file could not be read or written.
+    #[error("cannot use `{}`", path.display())]
+    Files {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// This machine cannot do what is needed.
+    #[error("this machine cannot {0}")]
+    Unable(&'static str),
+    /// The broker cannot, as things stand with itself: its store, its clock, its time.
+    #[error("the broker failed ({reason}): {message}")]
+    Failed {
+        /// The stable code, as `clock-untrusted`; where the broker gave none, the kind of failure as gRPC names it.
+        reason: String,
+        /// In its words.
+        message: String,
+    },
+    /// The broker's answer makes no sense; its version may be another.
+    #[error("the broker's answer cannot be used: {0}")]
+    BadAnswer(&'static str),
+}
+
+/// A typed no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The stable code, as `scope-not-entitled`.
+    pub reason: String,
+    /// The broker's words for it.
+    pub message: String,
+    /// Under which number the refusal stands in the log, if it does.
+    pub revision: Option<Revision>,
+    /// What kind of no it is.
+    pub class: RefusalClass,
+}
+
+/// What kind of no it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalClass {
+    /// Who asks is not known, or not any more.
+    Unauthenticated,
+    /// Who asks may not.
+    Forbidden,
+    /// It does not exist, or the caller may not know.
+    NotFound,
+    /// Not as things stand; something else has to change first.
+    NotNow,
+    /// The request itself is wrong.
+    Invalid,
+    /// It exists already, as something else.
+    Exists,
+    /// A cap is reached.
+    Exhausted,
+}
+
+impl Error {
+    /// The stable reason code, where the broker gave one.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Refused(refusal) => Some(&refusal.reason),
+            Self::Busy { .. } => Some(BUSY),
+            Self::Failed { reason, .. } => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// From a call that failed.
+    pub(crate) fn from_status(broker: &str, status: Status) -> Self {
+        // A status with a source was made on this side: the call did not get through, or its answer did not.
+        if status.source().is_some() {
+            return Self::from_transport(broker, Box::new(status));
+        }
+        let details = status.get_error_details();
+        let message = clean(status.message());
+        let Some(info) = details.error_info().filter(|info| info.domain == ERROR_DOMAIN) else {
+            return Self::without_reason(broker, status, message);
+        };
+        if info.reason == BUSY {
+            let retry_after = details.retry_info().and_then(|info| info.retry_delay);
+            return Self::Busy { message, retry_after };
+        }
+        let reason = clean(&info.reason);
+        let Some(class) = RefusalClass::of(status.code()) else {
+            return Self::Failed { reason, message };
+        };
+        let revision = info
+            .metadata
+            .get("refusal")
+            .and_then(|text| text.parse().ok())
+            .map(Revision::new);
+        Self::Refused(Refusal {
+            reason,
+            message,
+            revision,
+            class,
+        })
+    }
+
+    /// From a connection that failed: at TCP, at TLS, or later.
+    pub(crate) fn from_transport(broker: &str, source: Source) -> Self {
+        let broker = broker.to_owned();
+        match tls_fault(&*source) {
+            Some(rustls::Error::AlertReceived(_)) => Self::NotAccepted { broker, source },
+            Some(rustls::Error::InvalidCertificate(_)) => Self::OtherBroker { broker, source },
+            _ => Self::Unreachable { broker, source },
+        }
+    }
+
+    fn without_reason(broker: &str, status: Status, message: String) -> Self {
+        match status.code() {
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Self::Unreachable {
+                broker: broker.to_owned(),
+                source: Box::new(status),
+            },
+            code @ (Code::Unauthenticated
+            | Code::PermissionDenied
+            | Code::NotFound
+            | Code::InvalidArgument) => {
+                let class = RefusalClass::of(code).unwrap_or(RefusalClass::Forbidden);
+                Self::Refused(Refusal {
+                    reason: word(code),
+                    message,
+                    revision: None,
+                    class,
+                })
+            }
+            code => Self::Failed {
+                reason: word(code),
+                message,
+            },
+        }
+    }
+}
+
+impl RefusalClass {
+    /// The class that a code stands for; none for those that are no refusals.
+    const fn of(code: Code) -> Option<Self> {
+        Some(match code {
+            Code::Unauthenticated => Self::Unauthenticated,
+            Code::PermissionDenied => Self::Forbidden,
+            Code::NotFound => Self::NotFound,
+            Code::FailedPrecondition | Code::Aborted => Self::NotNow,
+            Code::InvalidArgument | Code::OutOfRange => Self::Invalid,
+            Code::AlreadyExists => Self::Exists,
+            Code::ResourceExhausted => Self::Exhausted,
+            Code::Ok
+            | Code::Cancelled
+            | Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss => return None,
+        })
+    }
+}
+
+/// The rustls error at the bottom of a chain, if one is there.
+fn tls_fault<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(fault) = error.downcast_ref() {
+            return Some(fault);
+        }
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if let Some(fault) = inner.and_then(|inner| inner.downcast_ref()) {
+            return Some(fault);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// `PermissionDenied` as `permission-denied`.
+fn word(code: Code) -> String {
+    let mut word = String::new();
+    for letter in format!("{code:?}").chars() {
+        if letter.is_ascii_uppercase() && !word.is_empty() {
+            word.push('-');
+        }
+        word.push(letter.to_ascii_lowercase());
+    }
+    word
+}
+
+/// A text from the wire, without what could steer a terminal or turn a line around.
+pub(crate) fn clean(text: &str) -> String {
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars().take(2000) {
+        if steers(c) {
+            clean.extend(c.escape_default());
+        } else {
+            clean.push(c);
+        }
+    }
+    clean
+}
+
+const BUSY: &str = "busy";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use tonic_types::ErrorDetails;
+
+    use super::*;
+
+    fn status(code: Code, reason: &str, domain: &str) -> Status {
+        let metadata = HashMap::from([("refusal".to_owned(), "41".to_owned())]);
+        let mut details = ErrorDetails::with_error_info(reason, domain, metadata);
+        details.set_retry_info(Some(Duration::from_millis(50)));
+        Status::with_error_details(code, "no\u{1b}[31m", details)
+    }
+
+    #[test]
+    fn a_reason_of_the_brokers_is_a_refusal() {
+        let error = Error::from_status(
+            "b:1",
+            status(Code::PermissionDenied, "scope-not-entitled", ERROR_DOMAIN),
+        );
+        let Error::Refused(refusal) = &error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(refusal.revision, Some(Revision::new(41)));
+        assert_eq!(refusal.class, RefusalClass::Forbidden);
+        assert_eq!(error.reason(), Some("scope-not-entitled"));
+        assert_eq!(error.to_string(), "no\\u{1b}[31m", "nothing steers a terminal");
+    }
+
+    #[test]
+    fn busy_says_when_to_come_back() {
+        let error = Error::from_status("b:1", status(Code::Unavailable, "busy", ERROR_DOMAIN));
+        assert!(
+            matches!(error, Error::Busy { retry_after: Some(after), .. } if after.as_millis() == 50),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn what_carries_no_reason_is_told_apart_by_its_code() {
+        let of = |code| Error::from_status("b:1", Status::new(code, "x"));
+        assert!(matches!(of(Code::Unavailable), Error::Unreachable { .. }));
+        assert!(matches!(of(Code::DeadlineExceeded), Error::Unreachable { .. }));
+        assert!(matches!(of(Code::Internal), Error::Failed { reason, .. } if reason == "internal"));
+        assert_eq!(of(Code::PermissionDenied).reason(), Some("permission-denied"));
+        let unwell = Error::from_status("b:1", status(Code::Unavailable, "clock-untrusted", ERROR_DOMAIN));
+        assert!(
+            matches!(&unwell, Error::Failed { reason, .. } if reason == "clock-untrusted"),
+            "{unwell:?}"
+        );
+        let stranger = Error::from_status("b:1", status(Code::Internal, "x", "elsewhere"));
+        assert!(matches!(stranger, Error::Failed { .. }), "{stranger:?}");
+    }
+
+    #[test]
+    fn a_broken_connection_is_told_from_a_wrong_proof() {
+        let tls = |error: rustls::Error| Error::from_transport("b:1", Box::new(io::Error::other(error)));
+        let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        assert!(matches!(tls(unknown), Error::OtherBroker { .. }));
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::UnknownCA);
+        assert!(matches!(tls(alert), Error::NotAccepted { .. }));
+        let reset = Error::from_transport("b:1", Box::new(io::Error::from(io::ErrorKind::ConnectionReset)));
+        assert!(matches!(reset, Error::Unreachable { .. }));
+    }
+}

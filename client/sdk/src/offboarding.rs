@@ -1,0 +1,25 @@
+//! Ending things.
+
+use daypass_credential::{NodeId, Revision};
+use daypass_proto::v1::{self, offboarding_service_client::OffboardingServiceClient};
+
+use crate::{Connection, Error};
+
+impl Connection {
+    /// Ends a node, down to a single credential. Everything under it with a smaller revision than the answer's is
+    /// dead from then on. The reason is kept beside the log.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn end(&self, id: &NodeId, reason: &str) -> Result<Revision, Error> {
+        let request = v1::EndRequest {
+            id: id.to_string(),
+            reason: reason.to_owned(),
+            request_id: String::new(),
+        };
+        let answer = OffboardingServiceClient::new(self.channel()).end(request).await;
+        Ok(Revision::new(
+            answer.map_err(|status| self.fault(status))?.into_inner().revision,
+        ))
+    }
+}
