@@ -31,7 +31,11 @@ async fn an_application_is_enrolled_mints_is_checked_and_ends_with_its_vendor() 
     assert_eq!(billing.introspect(token.reveal(), Some(certificate.leaf())).await.unwrap(), None);
     assert_eq!(billing.introspect("", Some(certificate.leaf())).await.unwrap(), None);
     assert_eq!(reason(mint(&sync).await), "caller-dead");
-    assert_eq!(world.admin.end(&id("vendor:acme"), "again").await.unwrap(), cut, "ending again says the same");
+    assert_eq!(
+        world.admin.end(&id("vendor:acme"), "again").await.unwrap(),
+        cut,
+        "ending again says the same"
+    );
 }
 
 #[tokio::test]

@@ -47,7 +47,9 @@ async fn a_configuration_that_does_not_do_is_refused_with_its_place() {
     let good = fs::read_to_string(&config).unwrap();
     let (status, stdout, _) = run(&mut broker.command(&["check-config"]));
     assert_eq!((status, stdout.as_str()), (0, "the configuration is good\n"));
-    for (line, words) in [("listne = \"x\"", "listne"), ("[log]\nlevle = \"x\"", "levle"), ("names = []", "names")] {
+    for (line, words) in
+        [("listne = \"x\"", "listne"), ("[log]\nlevle = \"x\"", "levle"), ("names = []", "names")]
+    {
         fs::write(&config, format!("{good}\n{line}\n")).unwrap();
         fails(&broker, &["check-config"], 2, words);
         fails(&broker, &["serve"], 2, words);
@@ -178,4 +180,26 @@ async fn a_stop_lets_calls_under_way_finish() {
             Err(other) => panic!("{other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn mute_connections_do_not_keep_the_port_shut() {
+    let world = World::new().await;
+    let at = world.broker.address().to_string();
+    let mut mute = Vec::new();
+    for _ in 0..300 {
+        mute.push(tokio::net::TcpStream::connect(&at).await.unwrap());
+    }
+    let identity = world.broker.home("dana").identity().unwrap();
+    let connection = daypass_sdk::Connection::open(&identity).await.unwrap();
+    connection.ping().await.unwrap();
+    drop(mute);
+}
+
+#[test]
+fn the_example_configuration_is_a_good_one() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/config/daypassd.toml");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_daypassd"));
+    let (status, _, stderr) = run(command.args(["check-config", "--config", example]));
+    assert_eq!(status, 0, "{stderr}");
 }

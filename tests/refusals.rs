@@ -6,13 +6,16 @@ mod support;
 
 use daypass_credential::{EnrollmentCode, NodeKind};
 use daypass_proto::v1::{
-    self, credential_service_client::CredentialServiceClient, diagnostics_service_client::DiagnosticsServiceClient,
-    enrollment_service_client::EnrollmentServiceClient, object::Kind,
+    self, credential_service_client::CredentialServiceClient,
+    diagnostics_service_client::DiagnosticsServiceClient, enrollment_service_client::EnrollmentServiceClient,
+    object::Kind,
 };
 use daypass_sdk::{
     Application, Connection, Directory, Error, PrivateKey, Proof, TokenRequest, Trust, connect,
 };
-use support::{Broker, World, application, audience, contract, id, mint, name, object, reason, scopes, token};
+use support::{
+    Broker, World, application, audience, contract, id, mint, name, object, reason, scopes, token,
+};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -143,7 +146,10 @@ async fn requests_without_proof_of_a_good_key_are_refused() {
 
 async fn ask(from: &Application, at: &str, wanted: &str) -> String {
     let (audience, wanted) = (name(at), scopes(wanted));
-    reason(from.token(&TokenRequest { audience: &audience, scopes: &wanted, certificate: None, ttl: None }).await)
+    reason(
+        from.token(&TokenRequest { audience: &audience, scopes: &wanted, certificate: None, ttl: None })
+            .await,
+    )
 }
 
 #[tokio::test]
@@ -185,10 +191,8 @@ async fn a_scope_that_says_so_needs_no_certificate() {
 async fn a_token_is_bound_to_a_certificate_of_the_same_application_and_audience() {
     let mut world = World::new().await;
     let mut both = application("sync", "acme", "acme-2026");
-    both.entitlements.push(v1::Entitlement {
-        audience: "shipping".into(),
-        scopes: vec!["invoices.read".into()],
-    });
+    both.entitlements
+        .push(v1::Entitlement { audience: "shipping".into(), scopes: vec!["invoices.read".into()] });
     world.put(object(Kind::Application(both))).await;
     let sync = world.application("sync", "sync").await;
     let other = world.application("other", "other").await;
@@ -244,7 +248,10 @@ async fn the_broker_takes_identity_certificates_of_its_own_and_nothing_else() {
     }
     let identity = world.broker.home("sync").identity().unwrap();
     let proof = Proof { key: PrivateKey::generate().unwrap(), ..identity.proof() };
-    assert!(connect(world.broker.address(), &trust, Some(&proof)).await.is_err(), "a key that is not the certificate's");
+    assert!(
+        connect(world.broker.address(), &trust, Some(&proof)).await.is_err(),
+        "a key that is not the certificate's"
+    );
     world.only_refusals_since(mark).await;
 }
 
@@ -313,8 +320,7 @@ async fn a_repeated_request_gets_the_first_answer_and_nobody_elses() {
 async fn a_contract_binds_before_its_start_and_after_its_end() {
     let world = World::new().await;
     let now = support::now();
-    for (term, start, end) in
-        [("acme-early", now + 3600, now + 7200), ("acme-late", now - 7200, now - 3600)]
+    for (term, start, end) in [("acme-early", now + 3600, now + 7200), ("acme-late", now - 7200, now - 3600)]
     {
         world.put(object(Kind::Contract(contract(term, "acme", start, end)))).await;
         let name = term.replace("acme", "app");
@@ -350,8 +356,14 @@ async fn objects_that_do_not_do() {
         (v1::Application { instances: 0, ..good() }, "bad-field"),
         (v1::Application { classification: 99, ..good() }, "bad-request"),
         (v1::Application { name: "No Such".into(), ..good() }, "bad-request"),
-        (v1::Application { entitlements: entitled("billing-staging", "invoices.read"), ..good() }, "other-environment"),
-        (v1::Application { entitlements: entitled("no-such", "invoices.read"), ..good() }, "dangling-reference"),
+        (
+            v1::Application { entitlements: entitled("billing-staging", "invoices.read"), ..good() },
+            "other-environment",
+        ),
+        (
+            v1::Application { entitlements: entitled("no-such", "invoices.read"), ..good() },
+            "dangling-reference",
+        ),
         (v1::Application { entitlements: entitled("billing", "no.such"), ..good() }, "unknown-scope"),
     ] {
         assert_eq!(reason(directory.put(object(Kind::Application(bad)), None).await), no);
@@ -391,7 +403,8 @@ async fn a_certificate_renews_once() {
         let mut client = EnrollmentServiceClient::new(connection.channel());
         async move { client.renew_identity(v1::RenewIdentityRequest { csr: csr.into() }).await }
     };
-    let own = PrivateKey::from_pem(world.broker.home("sync").identity().unwrap().proof().key.to_pem().as_bytes());
+    let own =
+        PrivateKey::from_pem(world.broker.home("sync").identity().unwrap().proof().key.to_pem().as_bytes());
     let reused = renew(&connection, own.unwrap().csr().unwrap()).await;
     refused(reused, Code::InvalidArgument, "key-reused");
     let next = csr();
@@ -412,4 +425,27 @@ async fn no_more_instances_than_the_cap() {
     let identity = two.ping().await.unwrap().identity;
     two.end(&daypass_credential::NodeId::new(NodeKind::Identity, identity), "").await.unwrap();
     assert!(world.broker.enroll("three", &code).await.is_ok(), "a place became free");
+}
+
+#[tokio::test]
+async fn an_audience_is_as_large_as_its_rules_say_or_refused_by_them() {
+    let world = World::new().await;
+    let directory = Directory::over(world.admin.clone());
+    let audience = |count: usize| {
+        let rule = |n: usize| support::rule(&format!("{n:02}{}", "s".repeat(62)), v1::Tier::Standing);
+        object(Kind::Audience(v1::Audience {
+            name: format!("{}{count}", "a".repeat(58)),
+            environment: "production".into(),
+            scopes: (0..count).map(rule).collect(),
+            staleness_seconds: 30,
+        }))
+    };
+    let mut largest = 0;
+    for count in 10..=24 {
+        match directory.put(audience(count), None).await {
+            Ok(_) => largest = count,
+            refused => assert_eq!(reason(refused), "bad-field"),
+        }
+    }
+    assert!(largest > 10, "only {largest} scopes");
 }

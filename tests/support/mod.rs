@@ -24,21 +24,21 @@ use daypass_sdk::{
 };
 use tempfile::TempDir;
 
-pub fn name(text: &str) -> Name {
+pub(crate) fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-pub fn id(text: &str) -> NodeId {
+pub(crate) fn id(text: &str) -> NodeId {
     text.parse().unwrap()
 }
 
-pub fn scopes(text: &str) -> ScopeSet {
+pub(crate) fn scopes(text: &str) -> ScopeSet {
     text.parse().unwrap()
 }
 
 /// The reason that a call was refused with.
 #[track_caller]
-pub fn reason<T>(result: Result<T, Error>) -> String {
+pub(crate) fn reason<T>(result: Result<T, Error>) -> String {
     match result {
         Ok(_) => panic!("it was not refused"),
         Err(error) => error.reason().unwrap_or_else(|| panic!("no refusal: {error:?}")).to_owned(),
@@ -46,7 +46,7 @@ pub fn reason<T>(result: Result<T, Error>) -> String {
 }
 
 /// A broker in a directory of its own.
-pub struct Broker {
+pub(crate) struct Broker {
     dir: TempDir,
     child: Option<Child>,
     address: Option<Address>,
@@ -56,7 +56,7 @@ pub struct Broker {
 
 impl Broker {
     /// Initialises a broker; `extra` is added to its configuration.
-    pub fn init(extra: &str) -> Self {
+    pub(crate) fn init(extra: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
         let config = format!(
@@ -78,14 +78,14 @@ impl Broker {
     }
 
     /// Initialises and serves.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let mut broker = Self::init("");
         broker.serve().await;
         broker
     }
 
     /// Serves; returns once it listens. A second time it listens where it did before.
-    pub async fn serve(&mut self) {
+    pub(crate) async fn serve(&mut self) {
         let ready = self.dir.path().join("ready");
         let _none = fs::remove_file(&ready);
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
@@ -113,11 +113,11 @@ impl Broker {
         self.address = Some(address.parse().unwrap());
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    pub fn store_path(&self) -> PathBuf {
+    pub(crate) fn store_path(&self) -> PathBuf {
         self.dir.path().join("data/store")
     }
 
@@ -125,31 +125,31 @@ impl Broker {
         self.dir.path().join("log")
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
-    pub fn address(&self) -> &Address {
+    pub(crate) fn address(&self) -> &Address {
         self.address.as_ref().unwrap()
     }
 
-    pub fn first_code(&self) -> &EnrollmentCode {
+    pub(crate) fn first_code(&self) -> &EnrollmentCode {
         &self.code
     }
 
-    pub fn admin_key(&self) -> &PrivateKey {
+    pub(crate) fn admin_key(&self) -> &PrivateKey {
         &self.admin_key
     }
 
     /// Kills it as a power cut would, the disk aside.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
     /// Tells it to end, and waits; true if it ended well.
-    pub async fn stop(&mut self) -> bool {
+    pub(crate) async fn stop(&mut self) -> bool {
         let mut child = self.child.take().unwrap();
         let killed = Command::new("kill").arg(child.id().to_string()).status().unwrap();
         assert!(killed.success());
@@ -158,22 +158,22 @@ impl Broker {
     }
 
     /// A command of `daypassd` with this broker's configuration.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         daypassd(self.dir.path(), args)
     }
 
-    pub fn home(&self, who: &str) -> Home {
+    pub(crate) fn home(&self, who: &str) -> Home {
         Home::at(self.dir.path().join("homes").join(who))
     }
 
     /// Enrols somebody by a code.
-    pub async fn enroll(&self, who: &str, code: &EnrollmentCode) -> Result<Identity, Error> {
+    pub(crate) async fn enroll(&self, who: &str, code: &EnrollmentCode) -> Result<Identity, Error> {
         fs::create_dir_all(self.dir.path().join("homes")).unwrap();
         daypass_sdk::enroll(&self.home(who), self.address(), code, None).await
     }
 
     /// The first admin, enrolled with the key given at init.
-    pub async fn admin(&self) -> Connection {
+    pub(crate) async fn admin(&self) -> Connection {
         let home = self.home("dana");
         let identity = if let Ok(identity) = home.identity() {
             identity
@@ -204,15 +204,15 @@ fn daypassd(dir: &Path, args: &[&str]) -> Command {
     command
 }
 
-pub fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-pub fn at(secs: u64) -> Option<prost_types::Timestamp> {
+pub(crate) fn at(secs: u64) -> Option<prost_types::Timestamp> {
     Some(prost_types::Timestamp { seconds: i64::try_from(secs).unwrap(), nanos: 0 })
 }
 
-pub fn person(name: &str, roles: &[v1::Role]) -> v1::Object {
+pub(crate) fn person(name: &str, roles: &[v1::Role]) -> v1::Object {
     object(v1::object::Kind::Person(v1::Person {
         name: name.into(),
         roles: roles.iter().map(|role| (*role).into()).collect(),
@@ -220,11 +220,15 @@ pub fn person(name: &str, roles: &[v1::Role]) -> v1::Object {
     }))
 }
 
-pub fn vendor(name: &str, parent: &str) -> v1::Object {
-    object(v1::object::Kind::Vendor(v1::Vendor { name: name.into(), parent: parent.into(), owner: "rita".into() }))
+pub(crate) fn vendor(name: &str, parent: &str) -> v1::Object {
+    object(v1::object::Kind::Vendor(v1::Vendor {
+        name: name.into(),
+        parent: parent.into(),
+        owner: "rita".into(),
+    }))
 }
 
-pub fn contract(name: &str, vendor: &str, start: u64, end: u64) -> v1::Contract {
+pub(crate) fn contract(name: &str, vendor: &str, start: u64, end: u64) -> v1::Contract {
     v1::Contract {
         name: name.into(),
         vendor: vendor.into(),
@@ -236,7 +240,7 @@ pub fn contract(name: &str, vendor: &str, start: u64, end: u64) -> v1::Contract 
     }
 }
 
-pub fn rule(scope: &str, tier: v1::Tier) -> v1::ScopeRule {
+pub(crate) fn rule(scope: &str, tier: v1::Tier) -> v1::ScopeRule {
     v1::ScopeRule {
         scope: scope.into(),
         classification: v1::Classification::Internal.into(),
@@ -246,7 +250,7 @@ pub fn rule(scope: &str, tier: v1::Tier) -> v1::ScopeRule {
     }
 }
 
-pub fn audience(name: &str, environment: &str) -> v1::Object {
+pub(crate) fn audience(name: &str, environment: &str) -> v1::Object {
     object(v1::object::Kind::Audience(v1::Audience {
         name: name.into(),
         environment: environment.into(),
@@ -260,7 +264,7 @@ pub fn audience(name: &str, environment: &str) -> v1::Object {
     }))
 }
 
-pub fn application(name: &str, vendor: &str, contract: &str) -> v1::Application {
+pub(crate) fn application(name: &str, vendor: &str, contract: &str) -> v1::Application {
     v1::Application {
         name: name.into(),
         vendor: vendor.into(),
@@ -282,27 +286,27 @@ pub fn application(name: &str, vendor: &str, contract: &str) -> v1::Application 
     }
 }
 
-pub fn verifier(name: &str, audiences: &[&str]) -> v1::Object {
+pub(crate) fn verifier(name: &str, audiences: &[&str]) -> v1::Object {
     object(v1::object::Kind::Verifier(v1::Verifier {
         name: name.into(),
         audiences: audiences.iter().map(ToString::to_string).collect(),
     }))
 }
 
-pub fn object(kind: v1::object::Kind) -> v1::Object {
+pub(crate) fn object(kind: v1::object::Kind) -> v1::Object {
     v1::Object { kind: Some(kind) }
 }
 
 /// A broker with a directory: vendor `acme` (contract `acme-2026`, applications `sync` and `other`), vendor `globex`
 /// with one application `courier`, audiences `billing` and `shipping` in production and `billing-staging` in staging,
 /// verifiers `billing-api` and `shipping-api`, persons `bea`, `tom`, `rita`, `audrey` (auditor), admin `dana`.
-pub struct World {
-    pub broker: Broker,
-    pub admin: Connection,
+pub(crate) struct World {
+    pub(crate) broker: Broker,
+    pub(crate) admin: Connection,
 }
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let broker = Broker::start().await;
         let admin = broker.admin().await;
         let world = Self { broker, admin };
@@ -329,55 +333,59 @@ impl World {
     }
 
     #[track_caller]
-    pub fn put(&self, object: v1::Object) -> impl Future<Output = Revision> {
+    pub(crate) fn put(&self, object: v1::Object) -> impl Future<Output = Revision> {
         let directory = Directory::over(self.admin.clone());
         async move { directory.put(object, None).await.unwrap().revision }
     }
 
-    pub async fn code(&self, subject: &str) -> EnrollmentCode {
+    pub(crate) async fn code(&self, subject: &str) -> EnrollmentCode {
         Directory::over(self.admin.clone()).open_enrollment(&id(subject), None).await.unwrap().code
     }
 
     /// Enrols a subject, as a new instance called `who` here.
-    pub async fn enrolled(&self, who: &str, subject: &str) -> Connection {
+    pub(crate) async fn enrolled(&self, who: &str, subject: &str) -> Connection {
         let identity = self.broker.enroll(who, &self.code(subject).await).await.unwrap();
         Connection::open(&identity).await.unwrap()
     }
 
-    pub async fn application(&self, who: &str, name: &str) -> Application {
+    pub(crate) async fn application(&self, who: &str, name: &str) -> Application {
         Application::over(self.enrolled(who, &format!("application:{name}")).await).unwrap()
     }
 
-    pub async fn verifier(&self, name: &str) -> Verifier {
+    pub(crate) async fn verifier(&self, name: &str) -> Verifier {
         Verifier::over(self.enrolled(name, &format!("verifier:{name}")).await).unwrap()
     }
 }
 
 /// A certificate and a token bound to it, for `invoices.read` at `billing`.
-pub async fn mint(application: &Application) -> Result<(ClientCertificate, Token), Error> {
+pub(crate) async fn mint(application: &Application) -> Result<(ClientCertificate, Token), Error> {
     let certificate = application.certificate(&name("billing"), None).await?;
     let token = token(application, &certificate, "invoices.read").await?;
     Ok((certificate, token))
 }
 
-pub async fn token(
+pub(crate) async fn token(
     application: &Application,
     certificate: &ClientCertificate,
     wanted: &str,
 ) -> Result<Token, Error> {
     let (audience, scopes) = (name("billing"), scopes(wanted));
-    let request =
-        TokenRequest { audience: &audience, scopes: &scopes, certificate: Some(certificate.leaf()), ttl: None };
+    let request = TokenRequest {
+        audience: &audience,
+        scopes: &scopes,
+        certificate: Some(certificate.leaf()),
+        ttl: None,
+    };
     application.token(&request).await
 }
 
 /// How large a story is: the variable, or the short form.
-pub fn size(variable: &str, short: usize) -> usize {
+pub(crate) fn size(variable: &str, short: usize) -> usize {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(short)
 }
 
 /// Writes a story's figures where they are asked for.
-pub fn show(figures: &serde_json::Value) {
+pub(crate) fn show(figures: &serde_json::Value) {
     if let Ok(path) = std::env::var("DAYPASS_SHOW_FILE") {
         fs::write(path, figures.to_string()).unwrap();
     }
@@ -386,12 +394,12 @@ pub fn show(figures: &serde_json::Value) {
 
 impl World {
     /// The newest revision.
-    pub async fn revision(&self) -> Revision {
+    pub(crate) async fn revision(&self) -> Revision {
         self.admin.ping().await.unwrap().revision
     }
 
     /// Stops the broker, and demands that its log holds nothing but refusals after `mark`.
-    pub async fn only_refusals_since(&mut self, mark: Revision) {
+    pub(crate) async fn only_refusals_since(&mut self, mark: Revision) {
         use daypass_core::{Action, Event};
         use daypass_store::{Check, Options, Sled, Store};
         assert!(self.broker.stop().await, "{}", self.broker.log());
@@ -406,7 +414,7 @@ impl World {
 }
 
 /// Waits until an instant that the broker named is over.
-pub async fn reached(at: daypass_credential::Timestamp) {
+pub(crate) async fn reached(at: daypass_credential::Timestamp) {
     let millis = || u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
     while millis() <= at.as_millis() {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -414,7 +422,7 @@ pub async fn reached(at: daypass_credential::Timestamp) {
 }
 
 /// A certificate request in DER that openssl makes; none where there is no openssl and that is allowed.
-pub fn openssl_csr(dir: &Path, args: &[&str]) -> Option<Vec<u8>> {
+pub(crate) fn openssl_csr(dir: &Path, args: &[&str]) -> Option<Vec<u8>> {
     let out = dir.join("request.der");
     let made = Command::new("openssl")
         .args(["req", "-new", "-nodes", "-subj", "/CN=x", "-outform", "DER", "-keyout", "/dev/null", "-out"])
@@ -436,7 +444,7 @@ pub fn openssl_csr(dir: &Path, args: &[&str]) -> Option<Vec<u8>> {
 
 impl World {
     /// Waits until the admin's connection has found its way back after a restart.
-    pub async fn settled(&self) {
+    pub(crate) async fn settled(&self) {
         for _ in 0..200 {
             if self.admin.ping().await.is_ok() {
                 return;

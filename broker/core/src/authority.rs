@@ -56,14 +56,8 @@ pub fn may_open_enrollment(facts: &Facts, caller: &Shown, subject: &NodeId) -> R
     }
     let person = acting_person(caller).ok_or(Denial::NotAllowed)?;
     let owned = subject.kind == NodeKind::Application
-        && facts
-            .application(&subject.name)?
-            .is_some_and(|a| a.body.owners.technical == *person);
-    if owned {
-        Ok(())
-    } else {
-        Err(Denial::NotAllowed.into())
-    }
+        && facts.application(&subject.name)?.is_some_and(|a| a.body.owners.technical == *person);
+    if owned { Ok(()) } else { Err(Denial::NotAllowed.into()) }
 }
 
 /// May the caller read this object? Admins and auditors read everything; an owner what they own; an application or a
@@ -114,23 +108,15 @@ pub fn may_end(
     }
     let theirs = match node.kind {
         NodeKind::Credential => subject.cloned(),
-        NodeKind::Identity => facts
-            .identity(&node.name)?
-            .map(|found| found.body.subject.clone()),
-        NodeKind::Enrollment => facts
-            .enrollment(&node.name)?
-            .map(|found| found.body.subject.clone()),
+        NodeKind::Identity => facts.identity(&node.name)?.map(|found| found.body.subject.clone()),
+        NodeKind::Enrollment => facts.enrollment(&node.name)?.map(|found| found.body.subject.clone()),
         _ => Some(node.clone()),
     };
     let unknown = || Denial::UnknownNode { node: node.clone() };
     let theirs = theirs.ok_or_else(unknown)?;
     let small = matches!(node.kind, NodeKind::Credential | NodeKind::Identity);
     if small && theirs == caller.subject {
-        let right = if caller.subject.kind == NodeKind::Application {
-            Right::Own
-        } else {
-            Right::Company
-        };
+        let right = if caller.subject.kind == NodeKind::Application { Right::Own } else { Right::Company };
         return Ok(right);
     }
     if owns(facts, caller, &theirs)? {
@@ -199,19 +185,10 @@ pub fn effective_life(facts: &Facts, node: &NodeId) -> Result<Life, Stop> {
         return Ok(Life::Ended);
     };
     let above: Vec<NodeId> = match &stored.node.body {
-        Body::Vendor(v) => v
-            .parent
-            .iter()
-            .map(|p| NodeId::new(NodeKind::Vendor, p.clone()))
-            .collect(),
+        Body::Vendor(v) => v.parent.iter().map(|p| NodeId::new(NodeKind::Vendor, p.clone())).collect(),
         Body::Contract(c) => {
-            let parent = c
-                .parent
-                .iter()
-                .map(|p| NodeId::new(NodeKind::Contract, p.clone()));
-            parent
-                .chain([NodeId::new(NodeKind::Vendor, c.vendor.clone())])
-                .collect()
+            let parent = c.parent.iter().map(|p| NodeId::new(NodeKind::Contract, p.clone()));
+            parent.chain([NodeId::new(NodeKind::Vendor, c.vendor.clone())]).collect()
         }
         Body::Application(a) => vec![
             NodeId::new(NodeKind::Vendor, a.vendor.clone()),

@@ -20,27 +20,13 @@ impl<'a> Chain<'a> {
     pub(crate) fn of_application(facts: &'a Facts, name: &Name) -> Result<Self, Stop> {
         let id = NodeId::new(NodeKind::Application, name.clone());
         let application = open(facts.application(name)?, id.clone())?;
-        let (vendors, contracts) = (
-            vendors_above(facts, &application.vendor)?,
-            contracts_above(facts, &application.contract)?,
-        );
-        let mut lineage: Vec<NodeId> = vendors
-            .iter()
-            .rev()
-            .map(|v| node_id(NodeKind::Vendor, &v.name))
-            .collect();
-        lineage.extend(
-            contracts
-                .iter()
-                .rev()
-                .map(|c| node_id(NodeKind::Contract, &c.name)),
-        );
+        let (vendors, contracts) =
+            (vendors_above(facts, &application.vendor)?, contracts_above(facts, &application.contract)?);
+        let mut lineage: Vec<NodeId> =
+            vendors.iter().rev().map(|v| node_id(NodeKind::Vendor, &v.name)).collect();
+        lineage.extend(contracts.iter().rev().map(|c| node_id(NodeKind::Contract, &c.name)));
         lineage.push(id);
-        Ok(Self {
-            application,
-            contracts,
-            lineage,
-        })
+        Ok(Self { application, contracts, lineage })
     }
 
     /// Are all its contracts running?
@@ -48,16 +34,10 @@ impl<'a> Chain<'a> {
         for contract in &self.contracts {
             let name = contract.name.clone();
             if now < contract.start {
-                return Err(Denial::ContractNotBegun {
-                    contract: name,
-                    start: contract.start,
-                });
+                return Err(Denial::ContractNotBegun { contract: name, start: contract.start });
             }
             if now >= contract.end {
-                return Err(Denial::ContractOver {
-                    contract: name,
-                    end: contract.end,
-                });
+                return Err(Denial::ContractOver { contract: name, end: contract.end });
             }
         }
         Ok(())
@@ -105,16 +85,9 @@ fn node_id(kind: NodeKind, name: &Name) -> NodeId {
 
 pub(crate) fn open<'a, T>(found: Option<Found<'a, T>>, id: NodeId) -> Result<&'a T, Stop> {
     match found {
-        Some(Found {
-            life: Life::Open,
-            body,
-        }) => Ok(body),
+        Some(Found { life: Life::Open, body }) => Ok(body),
         Some(Found { life, .. }) => Err(Denial::SubjectClosed { node: id, life }.into()),
-        None => Err(Denial::SubjectClosed {
-            node: id,
-            life: Life::Ended,
-        }
-        .into()),
+        None => Err(Denial::SubjectClosed { node: id, life: Life::Ended }.into()),
     }
 }
 
@@ -127,8 +100,5 @@ pub(crate) fn push(lineage: &mut Vec<NodeId>, node: NodeId) {
 
 /// A lineage of these nodes. Chains are bounded, so that it never is too long; if it were, nothing would be minted.
 pub(crate) fn rooted(nodes: Vec<NodeId>) -> Result<Lineage, Denial> {
-    Lineage::new(nodes).map_err(|_| Denial::BadField {
-        field: "lineage",
-        why: "it rests on too many nodes",
-    })
+    Lineage::new(nodes).map_err(|_| Denial::BadField { field: "lineage", why: "it rests on too many nodes" })
 }

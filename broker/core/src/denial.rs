@@ -130,7 +130,7 @@ denials! {
     /// The code was withdrawn.
     CodeWithdrawn = "code-withdrawn", Unauthenticated, "the enrolment code was withdrawn";
     /// The code was spent on another key.
-    CodeSpent = "code-spent", Unauthenticated, "the enrolment code was spent before, with another key: if that was not you, tell the owners; the identity is suspended";
+    CodeSpent = "code-spent", Unauthenticated, "the enrolment code was spent before, with another key: if that was not you, tell the owners";
     /// The code is for one key, and this is another.
     OtherKeyExpected = "other-key-expected", Unauthenticated, "the enrolment code is for another key";
     /// What the code is for is ended or suspended.

@@ -20,6 +20,9 @@ pub const NAME_MAX: usize = 60;
 /// The largest object, in bytes of JSON: the event that ends it holds it once more, and has to fit as well.
 pub const OBJECT_MAX: usize = 3400;
 
+/// The largest audience: the event that makes it holds its CA as well.
+pub const AUDIENCE_MAX: usize = 2400;
+
 /// What comes of writing an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
@@ -46,16 +49,16 @@ pub fn decide_write(facts: &Facts, body: &Body) -> Result<Write, Stop> {
     if id.name.as_str().len() > NAME_MAX {
         return Err(bad("name", "at most 60 characters"));
     }
-    if serde_json::to_vec(&node).map_or(usize::MAX, |json| json.len()) > OBJECT_MAX {
+    let bytes = serde_json::to_vec(&node).map_or(usize::MAX, |json| json.len());
+    if bytes > OBJECT_MAX {
         return Err(bad("object", "too large: at most 3400 bytes as JSON"));
+    }
+    if matches!(body, Body::Audience(_)) && bytes > AUDIENCE_MAX {
+        return Err(bad("scopes", "too long altogether: at most 2400 bytes as JSON"));
     }
     check(facts, body)?;
     let Some(stored) = facts.stored(&id)? else {
-        return Ok(Write::Put {
-            node: Box::new(node),
-            new: true,
-            cut: false,
-        });
+        return Ok(Write::Put { node: Box::new(node), new: true, cut: false });
     };
     if stored.node.life == Life::Ended {
         return Err(Denial::NameSpent { node: id }.into());
@@ -64,15 +67,8 @@ pub fn decide_write(facts: &Facts, body: &Body) -> Result<Write, Stop> {
     if stored.node.body == *body {
         return Ok(Write::Unchanged);
     }
-    let node = Node {
-        life: stored.node.life,
-        body: body.clone(),
-    };
-    Ok(Write::Put {
-        node: Box::new(node),
-        new: false,
-        cut,
-    })
+    let node = Node { life: stored.node.life, body: body.clone() };
+    Ok(Write::Put { node: Box::new(node), new: false, cut })
 }
 
 fn bad(field: &'static str, why: &'static str) -> Stop {
@@ -134,14 +130,12 @@ fn check_contract(facts: &Facts, contract: &Contract) -> Result<(), Stop> {
     let vendor = facts.vendor(&contract.vendor)?.ok_or(Denial::NotAllowed)?.body;
     match (&vendor.parent, &contract.parent) {
         (None, None) => Ok(()),
-        (None, Some(_)) => Err(bad(
-            "parent",
-            "the vendor sits under no other, so the contract rests on none",
-        )),
-        (Some(_), None) => Err(bad(
-            "parent",
-            "the vendor sits under another: name the contract this one rests on",
-        )),
+        (None, Some(_)) => {
+            Err(bad("parent", "the vendor sits under no other, so the contract rests on none"))
+        }
+        (Some(_), None) => {
+            Err(bad("parent", "the vendor sits under another: name the contract this one rests on"))
+        }
         (Some(above), Some(parent)) => check_parent_contract(facts, contract, above, parent),
     }
 }
@@ -167,10 +161,7 @@ fn check_parent_contract(
         return Err(bad("end", "the term reaches beyond that of the contract above"));
     }
     if !contract.classifications.is_subset(&parent.classifications) {
-        return Err(bad(
-            "classifications",
-            "the contract above does not allow all of them",
-        ));
+        return Err(bad("classifications", "the contract above does not allow all of them"));
     }
     Ok(())
 }
@@ -182,10 +173,7 @@ fn check_application(facts: &Facts, application: &Application) -> Result<(), Sto
     for owner in [&owners.business, &owners.technical, &owners.relationship] {
         present(facts, NodeKind::Person, owner)?;
     }
-    let contract = facts
-        .contract(&application.contract)?
-        .ok_or(Denial::NotAllowed)?
-        .body;
+    let contract = facts.contract(&application.contract)?.ok_or(Denial::NotAllowed)?.body;
     if contract.vendor != application.vendor {
         return Err(bad("contract", "it is another vendor's"));
     }
@@ -211,29 +199,16 @@ fn check_entitlements(facts: &Facts, application: &Application) -> Result<(), St
         if entitlement.scopes.is_empty() {
             return Err(bad("entitlements", "name at least one scope"));
         }
-        let audience = facts
-            .audience(&entitlement.audience)?
-            .ok_or(Denial::NotAllowed)?
-            .body;
+        let audience = facts.audience(&entitlement.audience)?.ok_or(Denial::NotAllowed)?.body;
         if audience.environment != application.environment {
             let environment = application.environment.clone();
-            return Err(Denial::OtherEnvironment {
-                audience: audience.name.clone(),
-                environment,
-            }
-            .into());
+            return Err(Denial::OtherEnvironment { audience: audience.name.clone(), environment }.into());
         }
         for scope in entitlement.scopes.iter() {
-            let rule = audience
-                .rule(scope)
-                .ok_or_else(|| Denial::UnknownScope { scope: scope.clone() })?;
+            let rule = audience.rule(scope).ok_or_else(|| Denial::UnknownScope { scope: scope.clone() })?;
             if rule.classification > application.classification {
                 let (scope, classification) = (scope.clone(), rule.classification);
-                return Err(Denial::AboveClassification {
-                    scope,
-                    classification,
-                }
-                .into());
+                return Err(Denial::AboveClassification { scope, classification }.into());
             }
         }
     }
@@ -241,8 +216,8 @@ fn check_entitlements(facts: &Facts, application: &Application) -> Result<(), St
 }
 
 fn check_audience(audience: &Audience) -> Result<(), Stop> {
-    if audience.scopes.is_empty() || audience.scopes.len() > 32 {
-        return Err(bad("scopes", "1 to 32"));
+    if audience.scopes.is_empty() || audience.scopes.len() > 24 {
+        return Err(bad("scopes", "1 to 24"));
     }
     let names: BTreeSet<_> = audience.scopes.iter().map(|rule| &rule.scope).collect();
     if names.len() != audience.scopes.len() {
@@ -261,10 +236,7 @@ fn check_verifier(facts: &Facts, verifier: &Verifier) -> Result<(), Stop> {
     if verifier.audiences.is_empty() || verifier.audiences.len() > 32 {
         return Err(bad("audiences", "1 to 32"));
     }
-    verifier
-        .audiences
-        .iter()
-        .try_for_each(|name| present(facts, NodeKind::Audience, name))
+    verifier.audiences.iter().try_for_each(|name| present(facts, NodeKind::Audience, name))
 }
 
 /// Does the change from `old` to `new` take something away? What cannot change is refused.
@@ -279,10 +251,7 @@ fn compare(old: &Body, new: &Body) -> Result<bool, Denial> {
         (Body::Person(Person { .. }), Body::Person(Person { .. })) => Ok(false),
         (Body::Audience(old), Body::Audience(new)) => {
             same("environment", &old.environment, &new.environment)?;
-            Ok(old
-                .scopes
-                .iter()
-                .any(|rule| new.rule(&rule.scope).is_none_or(|now| stricter(rule, now))))
+            Ok(old.scopes.iter().any(|rule| new.rule(&rule.scope).is_none_or(|now| stricter(rule, now))))
         }
         // Which audiences a verifier may ask about is looked up at each question.
         (Body::Verifier(Verifier { .. }), Body::Verifier(Verifier { .. })) => Ok(false),
@@ -291,11 +260,7 @@ fn compare(old: &Body, new: &Body) -> Result<bool, Denial> {
 }
 
 fn same<T: PartialEq>(field: &'static str, old: &T, new: &T) -> Result<(), Denial> {
-    if old == new {
-        Ok(())
-    } else {
-        Err(Denial::Immutable { field })
-    }
+    if old == new { Ok(()) } else { Err(Denial::Immutable { field }) }
 }
 
 fn compare_contract(old: &Contract, new: &Contract) -> Result<bool, Denial> {
@@ -309,15 +274,10 @@ fn compare_application(old: &Application, new: &Application) -> Result<bool, Den
     same("vendor", &old.vendor, &new.vendor)?;
     same("environment", &old.environment, &new.environment)?;
     let lost = old.entitlements.iter().any(|before| {
-        let now = new
-            .entitlements
-            .iter()
-            .find(|now| now.audience == before.audience);
+        let now = new.entitlements.iter().find(|now| now.audience == before.audience);
         now.is_none_or(|now| before.scopes.iter().any(|scope| !now.scopes.contains(scope)))
     });
-    let shorter = new
-        .max_ttl
-        .is_some_and(|now| old.max_ttl.is_none_or(|before| now < before));
+    let shorter = new.max_ttl.is_some_and(|now| old.max_ttl.is_none_or(|before| now < before));
     Ok(lost || shorter || new.classification < old.classification || new.contract != old.contract)
 }
 

@@ -33,18 +33,11 @@ pub fn decide_end(facts: &Facts, id: &NodeId) -> Result<End, Stop> {
     let ended = match id.kind {
         // `credential:07` is not how the credential 7 is called: ending it would leave that one alive.
         NodeKind::Credential if !is_number(id) => return Err(unknown().into()),
-        NodeKind::Credential => Node {
-            life: Life::Ended,
-            body: Body::Credential(EndedCredential {
-                name: id.name.clone(),
-            }),
-        },
+        NodeKind::Credential => {
+            Node { life: Life::Ended, body: Body::Credential(EndedCredential { name: id.name.clone() }) }
+        }
         // A spent code is harmless by itself: what it led to is the identity.
-        NodeKind::Enrollment
-            if facts
-                .enrollment(&id.name)?
-                .is_some_and(|e| e.body.spent.is_some()) =>
-        {
+        NodeKind::Enrollment if facts.enrollment(&id.name)?.is_some_and(|e| e.body.spent.is_some()) => {
             return Err(not_endable().into());
         }
         NodeKind::Vendor

@@ -68,6 +68,10 @@ pub fn decide_enrollment(
     if code.key.is_some_and(|key| key != ask.key) {
         return Err(Denial::OtherKeyExpected.into());
     }
+    // Past its time a code leads nowhere, in whoever's hands: then it is not worth an identity either.
+    if code.spent.is_some() && now >= code.expires {
+        return Err(Denial::CodeExpired.into());
+    }
     if let Some(spent) = &code.spent {
         return spent_before(facts, code, spent, ask, terms, now);
     }
@@ -81,14 +85,9 @@ pub fn decide_enrollment(
     if facts.stored(&id)?.is_some() {
         return Err(Denial::NameSpent { node: id }.into());
     }
-    let (record, roster) = (
-        first_record(facts, &code.subject, ask, terms, now)?,
-        roster(facts, code, ask, now)?,
-    );
-    let spent = Spent {
-        identity: ask.identity.clone(),
-        key: ask.key,
-    };
+    let (record, roster) =
+        (first_record(facts, &code.subject, ask, terms, now)?, roster(facts, code, ask, now)?);
+    let spent = Spent { identity: ask.identity.clone(), key: ask.key };
     let identity = Identity {
         name: ask.identity.clone(),
         subject: code.subject.clone(),
@@ -97,17 +96,11 @@ pub fn decide_enrollment(
         until: record.expires,
     };
     let puts = vec![
-        Node::open(Body::Enrollment(Enrollment {
-            spent: Some(spent),
-            ..code.clone()
-        })),
+        Node::open(Body::Enrollment(Enrollment { spent: Some(spent), ..code.clone() })),
         Node::open(Body::Identity(identity)),
         Node::open(Body::Roster(roster)),
     ];
-    Ok(Outcome::Issue {
-        permit: Permit::new(record),
-        puts,
-    })
+    Ok(Outcome::Issue { permit: Permit::new(record), puts })
 }
 
 /// A spent code: the same key lost its answer, any other means that the code is in two hands.
@@ -127,9 +120,6 @@ fn spent_before(
             Life::Suspended | Life::Ended => Err(Denial::CodeSpent.into()),
         };
     }
-    if now >= code.expires {
-        return Err(Denial::CodeExpired.into());
-    }
     let identity = open(Some(identity), id)?;
     if now >= identity.until {
         // Its place may be somebody else's by now.
@@ -139,19 +129,10 @@ fn spent_before(
         // It has renewed since: whoever holds the first key has the newer one as well, or should not have the first.
         return Err(Denial::CodeSpent.into());
     }
-    let again = EnrollAsk {
-        identity: &spent.identity,
-        ..*ask
-    };
+    let again = EnrollAsk { identity: &spent.identity, ..*ask };
     let record = first_record(facts, &code.subject, &again, terms, now)?;
-    let longer = Identity {
-        until: identity.until.max(record.expires),
-        ..identity.clone()
-    };
-    Ok(Outcome::Issue {
-        permit: Permit::new(record),
-        puts: vec![Node::open(Body::Identity(longer))],
-    })
+    let longer = Identity { until: identity.until.max(record.expires), ..identity.clone() };
+    Ok(Outcome::Issue { permit: Permit::new(record), puts: vec![Node::open(Body::Identity(longer))] })
 }
 
 /// What comes of asking for the next certificate, for this key?
@@ -169,22 +150,15 @@ pub fn decide_renewal(
     judge_caller(facts, caller, terms.era, now)?;
     let id = NodeId::new(NodeKind::Identity, caller.identity.clone());
     let identity = open(facts.identity(&caller.identity)?, id)?;
-    let (first, again) = (
-        identity.key == caller.key,
-        identity.key == key && identity.previous == Some(caller.key),
-    );
+    let (first, again) =
+        (identity.key == caller.key, identity.key == key && identity.previous == Some(caller.key));
     if key == caller.key || (first && identity.previous == Some(key)) {
         return Err(Denial::KeyReused.into());
     }
     if !first && !again {
         return Ok(alarm(identity, Suspicion::RenewedTwice, Denial::RenewedTwice));
     }
-    let ask = EnrollAsk {
-        enrollment: &identity.name,
-        key,
-        identity: &identity.name,
-        nonce,
-    };
+    let ask = EnrollAsk { enrollment: &identity.name, key, identity: &identity.name, nonce };
     let record = first_record(facts, &identity.subject, &ask, terms, now)?;
     let next = Identity {
         key,
@@ -192,22 +166,12 @@ pub fn decide_renewal(
         until: identity.until.max(record.expires),
         ..identity.clone()
     };
-    Ok(Outcome::Issue {
-        permit: Permit::new(record),
-        puts: vec![Node::open(Body::Identity(next))],
-    })
+    Ok(Outcome::Issue { permit: Permit::new(record), puts: vec![Node::open(Body::Identity(next))] })
 }
 
 fn alarm(identity: &Identity, because: Suspicion, denial: Denial) -> Outcome {
-    let suspended = Node {
-        life: Life::Suspended,
-        body: Body::Identity(identity.clone()),
-    };
-    Outcome::Alarm {
-        suspended,
-        because,
-        denial,
-    }
+    let suspended = Node { life: Life::Suspended, body: Body::Identity(identity.clone()) };
+    Outcome::Alarm { suspended, because, denial }
 }
 
 /// What an identity certificate for this subject says.
@@ -220,14 +184,8 @@ fn first_record(
 ) -> Result<CertificateRecord, Stop> {
     let mut life = Lifetime::new(now.after(terms.max_ttl), Bound::Broker);
     let mut lineage = subject_lineage(facts, subject, &mut life, now)?;
-    push(
-        &mut lineage,
-        NodeId::new(NodeKind::Identity, ask.identity.clone()),
-    );
-    life.cap(
-        signing_key(facts, terms.key, &KeyPurpose::Identity, now)?,
-        Bound::SigningKey,
-    );
+    push(&mut lineage, NodeId::new(NodeKind::Identity, ask.identity.clone()));
+    life.cap(signing_key(facts, terms.key, &KeyPurpose::Identity, now)?, Bound::SigningKey);
     let (expires, bound_by) = life.settle(now)?;
     Ok(CertificateRecord {
         subject: subject.clone(),
@@ -278,10 +236,7 @@ fn subject_lineage(
         | NodeKind::Credential
         | NodeKind::Key
         | NodeKind::Enrollment
-        | NodeKind::Roster => Err(Denial::UnknownNode {
-            node: subject.clone(),
-        }
-        .into()),
+        | NodeKind::Roster => Err(Denial::UnknownNode { node: subject.clone() }.into()),
     }
 }
 
@@ -289,9 +244,9 @@ fn subject_lineage(
 fn roster(facts: &Facts, code: &Enrollment, ask: &EnrollAsk<'_>, now: Timestamp) -> Result<Roster, Stop> {
     let name = roster_name(&code.subject)?;
     let cap = match code.subject.kind {
-        NodeKind::Application => facts
-            .application(&code.subject.name)?
-            .map_or(0, |found| usize::from(found.body.instances)),
+        NodeKind::Application => {
+            facts.application(&code.subject.name)?.map_or(0, |found| usize::from(found.body.instances))
+        }
         _ => OTHER_CAP,
     };
     let mut identities = Vec::new();
@@ -307,18 +262,10 @@ fn roster(facts: &Facts, code: &Enrollment, ask: &EnrollAsk<'_>, now: Timestamp)
         }
     }
     if identities.len() >= cap {
-        return Err(Denial::InstanceCap {
-            subject: code.subject.clone(),
-            cap,
-        }
-        .into());
+        return Err(Denial::InstanceCap { subject: code.subject.clone(), cap }.into());
     }
     identities.push(ask.identity.clone());
-    Ok(Roster {
-        name,
-        subject: code.subject.clone(),
-        identities,
-    })
+    Ok(Roster { name, subject: code.subject.clone(), identities })
 }
 
 /// The name of a subject's roster: a letter for its kind, then its own name.
@@ -335,16 +282,10 @@ fn roster_name(subject: &NodeId) -> Result<Name, Denial> {
         | NodeKind::Key
         | NodeKind::Enrollment
         | NodeKind::Roster => {
-            return Err(Denial::UnknownNode {
-                node: subject.clone(),
-            });
+            return Err(Denial::UnknownNode { node: subject.clone() });
         }
     };
-    format!("{letter}.{}", subject.name)
-        .parse()
-        .map_err(|_| Denial::UnknownNode {
-            node: subject.clone(),
-        })
+    format!("{letter}.{}", subject.name).parse().map_err(|_| Denial::UnknownNode { node: subject.clone() })
 }
 
 /// The longest that a code may wait to be used.

@@ -311,22 +311,13 @@ impl Event {
     /// An event of this schema version.
     #[must_use]
     pub const fn new(at: Timestamp, id: ChangeId, actor: Actor, action: Action) -> Self {
-        Self {
-            v: SCHEMA,
-            at,
-            id,
-            actor,
-            action,
-            request: None,
-            puts: Vec::new(),
-        }
+        Self { v: SCHEMA, at, id, actor, action, request: None, puts: Vec::new() }
     }
 
     /// With these nodes, which kill nothing.
     #[must_use]
     pub fn put(mut self, nodes: impl IntoIterator<Item = Node>) -> Self {
-        self.puts
-            .extend(nodes.into_iter().map(|node| Put { node, cut: false }));
+        self.puts.extend(nodes.into_iter().map(|node| Put { node, cut: false }));
         self
     }
 

@@ -64,9 +64,7 @@ impl Facts {
     /// [`Unsettled`] if it was not asked yet.
     pub fn stored(&self, id: &NodeId) -> Result<Option<&Arc<Stored>>, Unsettled> {
         let found = self.read.iter().find(|(known, _)| known == id);
-        found
-            .map(|(_, stored)| stored.as_ref())
-            .ok_or_else(|| Unsettled(id.clone()))
+        found.map(|(_, stored)| stored.as_ref()).ok_or_else(|| Unsettled(id.clone()))
     }
 
     /// What to expect of the store when the decision is committed: all that was read.

@@ -28,9 +28,7 @@ impl Lifetime {
     pub(crate) fn settle(self, now: Timestamp) -> Result<(Timestamp, Bound), Denial> {
         let expires = self.end.floor_secs();
         if expires <= now {
-            return Err(Denial::NothingLeft {
-                bound_by: self.bound_by,
-            });
+            return Err(Denial::NothingLeft { bound_by: self.bound_by });
         }
         Ok((expires, self.bound_by))
     }

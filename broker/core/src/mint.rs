@@ -87,12 +87,7 @@ impl Shown {
     /// What decides whether it is alive.
     #[must_use]
     pub const fn rests(&self) -> Rests<'_> {
-        Rests {
-            era: self.era,
-            rev: self.rev,
-            exp: self.expires,
-            lineage: &self.lineage,
-        }
+        Rests { era: self.era, rev: self.rev, exp: self.expires, lineage: &self.lineage }
     }
 
     /// Its own node.
@@ -158,18 +153,12 @@ pub fn decide_token(
     let mut life = asker.lifetime(now, ask.ttl, terms.max_ttl);
     let mut lineage = asker.lineage;
     push(&mut lineage, caller.id());
-    push(
-        &mut lineage,
-        NodeId::new(NodeKind::Audience, ask.audience.clone()),
-    );
+    push(&mut lineage, NodeId::new(NodeKind::Audience, ask.audience.clone()));
     for scope in ask.scopes.iter() {
         if !place.entitlement.scopes.contains(scope) {
             return Err(Denial::ScopeNotEntitled { scope: scope.clone() }.into());
         }
-        let rule = place
-            .audience
-            .rule(scope)
-            .ok_or_else(|| Denial::UnknownScope { scope: scope.clone() })?;
+        let rule = place.audience.rule(scope).ok_or_else(|| Denial::UnknownScope { scope: scope.clone() })?;
         standing_scope(rule, asker.application, &asker.contracts)?;
         if ask.bound_to.is_none() && !rule.unbound {
             return Err(Denial::BindingRequired { scope: scope.clone() }.into());
@@ -178,18 +167,11 @@ pub fn decide_token(
     }
     if let Some(bound) = ask.bound_to {
         bindable(facts, bound, caller, ask.audience, terms.era, now)?;
-        bound
-            .lineage
-            .nodes()
-            .iter()
-            .for_each(|node| push(&mut lineage, node.clone()));
+        bound.lineage.nodes().iter().for_each(|node| push(&mut lineage, node.clone()));
         push(&mut lineage, bound.id());
         life.cap(bound.expires, Bound::Parent);
     }
-    life.cap(
-        signing_key(facts, terms.key, &KeyPurpose::Token, now)?,
-        Bound::SigningKey,
-    );
+    life.cap(signing_key(facts, terms.key, &KeyPurpose::Token, now)?, Bound::SigningKey);
     let (expires, bound_by) = life.settle(now)?;
     Ok(Permit::new(TokenRecord {
         application: asker.application.name.clone(),
@@ -238,17 +220,12 @@ pub fn decide_certificate(
     if !any {
         return Err(first_no.unwrap_or(Denial::NoScope).into());
     }
-    let purpose = KeyPurpose::Audience {
-        audience: ask.audience.clone(),
-    };
+    let purpose = KeyPurpose::Audience { audience: ask.audience.clone() };
     life.cap(signing_key(facts, terms.key, &purpose, now)?, Bound::SigningKey);
     let (expires, bound_by) = life.settle(now)?;
     let mut lineage = asker.lineage;
     push(&mut lineage, caller.id());
-    push(
-        &mut lineage,
-        NodeId::new(NodeKind::Audience, ask.audience.clone()),
-    );
+    push(&mut lineage, NodeId::new(NodeKind::Audience, ask.audience.clone()));
     Ok(Permit::new(CertificateRecord {
         subject: caller.subject.clone(),
         identity: caller.identity.clone(),
@@ -278,10 +255,7 @@ pub fn judge_caller(facts: &Facts, caller: &Shown, era: Era, now: Timestamp) -> 
         return Err(Denial::CallerOfOtherEra.into());
     }
     if caller.expires <= now {
-        return Err(Denial::CallerExpired {
-            expired: caller.expires,
-        }
-        .into());
+        return Err(Denial::CallerExpired { expired: caller.expires }.into());
     }
     for id in caller.lineage.nodes() {
         match life(facts, id)? {
@@ -305,11 +279,7 @@ fn life(facts: &Facts, id: &NodeId) -> Result<Life, Stop> {
 }
 
 fn dead(id: &NodeId, life: Life) -> Stop {
-    Denial::CallerDead {
-        node: id.clone(),
-        life,
-    }
-    .into()
+    Denial::CallerDead { node: id.clone(), life }.into()
 }
 
 /// Was nothing that the certificate rests on cut since it was issued?
@@ -318,11 +288,7 @@ fn dead(id: &NodeId, life: Life) -> Stop {
 /// [`Stop::Need`] until all facts are there; [`Stop::Denied`] with [`Denial::RenewFirst`].
 pub fn renewed_since(facts: &Facts, caller: &Shown) -> Result<(), Stop> {
     for id in caller.lineage.nodes() {
-        if facts
-            .stored(id)?
-            .and_then(|stored| stored.cut)
-            .is_some_and(|cut| cut > caller.rev)
-        {
+        if facts.stored(id)?.and_then(|stored| stored.cut).is_some_and(|cut| cut > caller.rev) {
             return Err(Denial::RenewFirst { node: id.clone() }.into());
         }
     }
@@ -364,11 +330,7 @@ fn asker<'a>(facts: &'a Facts, caller: &Shown, era: Era, now: Timestamp) -> Resu
     let chain = Chain::of_application(facts, &caller.subject.name)?;
     chain.in_force(now)?;
     let mut lineage = chain.lineage;
-    caller
-        .lineage
-        .nodes()
-        .iter()
-        .for_each(|node| push(&mut lineage, node.clone()));
+    caller.lineage.nodes().iter().for_each(|node| push(&mut lineage, node.clone()));
     Ok(Asker {
         application: chain.application,
         contracts: chain.contracts,
@@ -384,35 +346,18 @@ struct Place<'a> {
 }
 
 fn place<'a>(facts: &'a Facts, asker: &Asker<'a>, name: &Name) -> Result<Place<'a>, Stop> {
-    let unknown = || Denial::UnknownAudience {
-        audience: name.clone(),
-    };
-    let entitlement = asker
-        .application
-        .entitlements
-        .iter()
-        .find(|e| e.audience == *name)
-        .ok_or_else(unknown)?;
+    let unknown = || Denial::UnknownAudience { audience: name.clone() };
+    let entitlement =
+        asker.application.entitlements.iter().find(|e| e.audience == *name).ok_or_else(unknown)?;
     let found = facts.audience(name)?.ok_or_else(unknown)?;
     if found.life != Life::Open {
-        return Err(Denial::AudienceClosed {
-            audience: name.clone(),
-            life: found.life,
-        }
-        .into());
+        return Err(Denial::AudienceClosed { audience: name.clone(), life: found.life }.into());
     }
     if found.body.environment != asker.application.environment {
         let environment = asker.application.environment.clone();
-        return Err(Denial::OtherEnvironment {
-            audience: name.clone(),
-            environment,
-        }
-        .into());
+        return Err(Denial::OtherEnvironment { audience: name.clone(), environment }.into());
     }
-    Ok(Place {
-        audience: found.body,
-        entitlement,
-    })
+    Ok(Place { audience: found.body, entitlement })
 }
 
 /// Does the entitlement alone suffice for this scope, under these contracts?
@@ -423,20 +368,10 @@ fn standing_scope(
 ) -> Result<(), Denial> {
     let (scope, classification) = (rule.scope.clone(), rule.classification);
     if classification > application.classification {
-        return Err(Denial::AboveClassification {
-            scope,
-            classification,
-        });
+        return Err(Denial::AboveClassification { scope, classification });
     }
-    if let Some(contract) = contracts
-        .iter()
-        .find(|c| !c.classifications.contains(&classification))
-    {
-        return Err(Denial::OutsideContract {
-            scope,
-            classification,
-            contract: contract.name.clone(),
-        });
+    if let Some(contract) = contracts.iter().find(|c| !c.classifications.contains(&classification)) {
+        return Err(Denial::OutsideContract { scope, classification, contract: contract.name.clone() });
     }
     match rule.tier {
         Tier::Standing => Ok(()),
@@ -475,10 +410,9 @@ pub(crate) fn signing_key(
     now: Timestamp,
 ) -> Result<Timestamp, Stop> {
     match facts.key(name)? {
-        Some(Found {
-            life: Life::Open,
-            body,
-        }) if body.purpose == *purpose && body.not_before <= now && now < body.not_after => {
+        Some(Found { life: Life::Open, body })
+            if body.purpose == *purpose && body.not_before <= now && now < body.not_after =>
+        {
             Ok(body.not_after)
         }
         _ => Err(Denial::NoSigningKey.into()),

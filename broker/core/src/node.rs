@@ -72,19 +72,13 @@ impl Node {
     /// An open node.
     #[must_use]
     pub const fn open(body: Body) -> Self {
-        Self {
-            life: Life::Open,
-            body,
-        }
+        Self { life: Life::Open, body }
     }
 
     /// The same node in another state.
     #[must_use]
     pub fn with_life(&self, life: Life) -> Self {
-        Self {
-            life,
-            body: self.body.clone(),
-        }
+        Self { life, body: self.body.clone() }
     }
 
     /// What it is called.
@@ -422,11 +416,7 @@ impl FromStr for Reference {
             && text
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b' ' | b'.' | b'_' | b'/' | b'#' | b'-'));
-        if fits {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(ReferenceError)
-        }
+        if fits { Ok(Self(text.to_owned())) } else { Err(ReferenceError) }
     }
 }
 
@@ -497,10 +487,5 @@ words!(
     Confidential = "confidential",
     Restricted = "restricted"
 );
-words!(
-    Tier,
-    Standing = "standing",
-    Jit = "jit",
-    BreakGlass = "break-glass"
-);
+words!(Tier, Standing = "standing", Jit = "jit", BreakGlass = "break-glass");
 words!(Role, Admin = "admin", Auditor = "auditor");

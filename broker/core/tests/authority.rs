@@ -1,12 +1,6 @@
 //! Who may do what: each role and ownership on each kind of thing. What may not be known of looks like nothing.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
@@ -30,11 +24,7 @@ fn world() -> World {
         Body::Enrollment(code("c0de", "application:sync")),
         Body::Enrollment(code("ada-code", "person:ada")),
         Body::Key(key("k", KeyPurpose::Audit)),
-        Body::Roster(Roster {
-            name: name("a.sync"),
-            subject: id("application:sync"),
-            identities: vec![],
-        }),
+        Body::Roster(Roster { name: name("a.sync"), subject: id("application:sync"), identities: vec![] }),
         Body::Identity(identity("sync-2", "application:sync", 13)),
         Body::Credential(EndedCredential { name: name("7") }),
     ]);
@@ -46,9 +36,7 @@ fn world() -> World {
 
 /// Who asks: admin, auditor, the vendor's owner, its reseller's owner, the application's three owners, a bystander,
 /// the application itself, a verifier.
-const CALLERS: &[&str] = &[
-    "ada", "aldo", "olga", "rolf", "bert", "tina", "rel", "nobody", "sync", "gate",
-];
+const CALLERS: &[&str] = &["ada", "aldo", "olga", "rolf", "bert", "tina", "rel", "nobody", "sync", "gate"];
 
 fn the(caller_: &str) -> Shown {
     match caller_ {
@@ -80,18 +68,8 @@ fn unknown(node: &str) -> Denial {
 fn admins_alone_write_and_admins_and_auditors_list() {
     check(may_write, "ada", &Denial::NotAllowed, "write");
     check(may_list, "ada aldo", &Denial::NotAllowed, "list");
-    check(
-        |f, c| has_role(f, c, Role::Admin),
-        "ada",
-        &Denial::NotAllowed,
-        "admin",
-    );
-    check(
-        |f, c| has_role(f, c, Role::Auditor),
-        "aldo",
-        &Denial::NotAllowed,
-        "auditor",
-    );
+    check(|f, c| has_role(f, c, Role::Admin), "ada", &Denial::NotAllowed, "admin");
+    check(|f, c| has_role(f, c, Role::Auditor), "aldo", &Denial::NotAllowed, "auditor");
 }
 
 #[test]
@@ -103,26 +81,14 @@ fn a_role_ends_with_the_person_and_with_the_role() {
     };
     check(&|_| {}, Ok(()));
     check(&|w| w.person("ada").roles.clear(), Err(Denial::NotAllowed));
-    check(
-        &|w| w.person("ada").roles = [Role::Auditor].into(),
-        Err(Denial::NotAllowed),
-    );
-    check(
-        &|w| w.set_life("person:ada", Life::Suspended),
-        Err(Denial::NotAllowed),
-    );
-    check(
-        &|w| w.set_life("person:ada", Life::Ended),
-        Err(Denial::NotAllowed),
-    );
+    check(&|w| w.person("ada").roles = [Role::Auditor].into(), Err(Denial::NotAllowed));
+    check(&|w| w.set_life("person:ada", Life::Suspended), Err(Denial::NotAllowed));
+    check(&|w| w.set_life("person:ada", Life::Ended), Err(Denial::NotAllowed));
     check(&|w| w.remove("person:ada"), Err(Denial::NotAllowed));
     check(&|w| w.cut("person:ada", CALLER_REV), Ok(()));
     let renew = |node| Err(Denial::RenewFirst { node: id(node) });
     check(&|w| w.cut("person:ada", CALLER_REV + 1), renew("person:ada"));
-    check(
-        &|w| w.cut("identity:ada-1", CALLER_REV + 1),
-        renew("identity:ada-1"),
-    );
+    check(&|w| w.cut("identity:ada-1", CALLER_REV + 1), renew("identity:ada-1"));
 }
 
 #[test]
@@ -130,10 +96,7 @@ fn an_application_named_like_an_admin_is_none() {
     let mut world = world();
     world.open(Body::Application(support::application("ada")));
     let caller = shown(CALLER_REV, "application:ada identity:sync-1", 10);
-    assert_eq!(
-        world.decide(|facts| may_write(facts, &caller)),
-        Err(Denial::NotAllowed)
-    );
+    assert_eq!(world.decide(|facts| may_write(facts, &caller)), Err(Denial::NotAllowed));
     world.application("sync").owners.business = name("sync");
     let itself = shown(CALLER_REV, "application:sync identity:sync-1", 10);
     let end = |facts: &Facts| may_end(facts, &itself, &id("application:sync"), None);
@@ -149,12 +112,7 @@ fn enrolments_are_opened_by_admins_and_by_the_technical_owner() {
         ("verifier:gate", "ada"),
         ("vendor:acme", "ada"),
     ] {
-        check(
-            |f, c| may_open_enrollment(f, c, &id(subject)),
-            allowed,
-            &Denial::NotAllowed,
-            subject,
-        );
+        check(|f, c| may_open_enrollment(f, c, &id(subject)), allowed, &Denial::NotAllowed, subject);
     }
 }
 
@@ -214,12 +172,7 @@ fn everyone_ends_what_they_own_and_the_rest_does_not_exist() {
         ("identity:none", "ada"),
         ("enrollment:none", "ada"),
     ] {
-        check(
-            |f, c| may_end(f, c, &id(node), None),
-            allowed,
-            &unknown(node),
-            node,
-        );
+        check(|f, c| may_end(f, c, &id(node), None), allowed, &unknown(node), node);
     }
 }
 
@@ -234,12 +187,7 @@ fn a_credential_is_ended_by_whose_it_is_and_by_who_owns_that() {
         (None, "ada"),
     ] {
         let subject: Option<NodeId> = subject.map(id);
-        check(
-            |f, c| may_end(f, c, &id(node), subject.as_ref()),
-            allowed,
-            &unknown(node),
-            node,
-        );
+        check(|f, c| may_end(f, c, &id(node), subject.as_ref()), allowed, &unknown(node), node);
     }
 }
 
@@ -263,20 +211,10 @@ fn partners_end_their_own_by_their_own_right_and_the_company_by_its() {
 fn what_is_closed_can_still_be_ended_by_its_owners() {
     for life in [Life::Suspended, Life::Ended] {
         let mut world = world();
-        for node in [
-            "vendor:reseller",
-            "vendor:acme",
-            "contract:acme-2026",
-            "application:sync",
-        ] {
+        for node in ["vendor:reseller", "vendor:acme", "contract:acme-2026", "application:sync"] {
             world.set_life(node, life);
         }
-        for node in [
-            "vendor:acme",
-            "contract:acme-2026",
-            "application:sync",
-            "identity:sync-1",
-        ] {
+        for node in ["vendor:acme", "contract:acme-2026", "application:sync", "identity:sync-1"] {
             for caller in ["ada", "olga", "rolf"] {
                 let right = world.decide(|facts| may_end(facts, &the(caller), &id(node), None));
                 assert_eq!(right, Ok(Right::Company), "{caller} on {node}");
@@ -289,19 +227,11 @@ fn what_is_closed_can_still_be_ended_by_its_owners() {
 fn an_owner_with_a_certificate_from_before_a_cut_renews_before_opening_codes_but_ends_at_once() {
     let mut world = world();
     world.cut("person:olga", CALLER_REV + 1);
-    let renew = Denial::RenewFirst {
-        node: id("person:olga"),
-    };
+    let renew = Denial::RenewFirst { node: id("person:olga") };
     let (olga, acme) = (the("olga"), id("vendor:acme"));
-    assert_eq!(
-        world.decide(|f| may_end(f, &olga, &acme, None)),
-        Ok(Right::Company)
-    );
+    assert_eq!(world.decide(|f| may_end(f, &olga, &acme, None)), Ok(Right::Company));
     assert_eq!(world.decide(|f| may_read(f, &olga, &acme)), Ok(()));
-    assert_eq!(
-        world.decide(|f| may_open_enrollment(f, &olga, &id("application:sync"))),
-        Err(renew)
-    );
+    assert_eq!(world.decide(|f| may_open_enrollment(f, &olga, &id("application:sync"))), Err(renew));
 }
 
 #[test]
@@ -329,28 +259,12 @@ fn a_node_is_as_alive_as_the_least_alive_above_it() {
                 "identity:sync-1",
             ],
         ),
-        (
-            "vendor:acme",
-            &[
-                "vendor:acme",
-                "contract:acme-2026",
-                "application:sync",
-                "identity:sync-1",
-            ],
-        ),
+        ("vendor:acme", &["vendor:acme", "contract:acme-2026", "application:sync", "identity:sync-1"]),
         (
             "contract:reseller-2026",
-            &[
-                "contract:reseller-2026",
-                "contract:acme-2026",
-                "application:sync",
-                "identity:sync-1",
-            ],
+            &["contract:reseller-2026", "contract:acme-2026", "application:sync", "identity:sync-1"],
         ),
-        (
-            "contract:acme-2026",
-            &["contract:acme-2026", "application:sync", "identity:sync-1"],
-        ),
+        ("contract:acme-2026", &["contract:acme-2026", "application:sync", "identity:sync-1"]),
         ("application:sync", &["application:sync", "identity:sync-1"]),
         ("person:tina", &["person:tina", "identity:tina-1"]),
         ("audience:billing", &["audience:billing"]),
@@ -376,8 +290,5 @@ fn ended_above_weighs_more_than_suspended_below() {
     let mut world = World::good();
     world.set_life("vendor:reseller", Life::Ended);
     world.set_life("application:sync", Life::Suspended);
-    assert_eq!(
-        world.decide(|facts| effective_life(facts, &id("application:sync"))),
-        Ok(Life::Ended)
-    );
+    assert_eq!(world.decide(|facts| effective_life(facts, &id("application:sync"))), Ok(Life::Ended));
 }

@@ -1,12 +1,6 @@
 //! The words of refusals: stable codes, and texts in the one style.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
@@ -27,70 +21,35 @@ fn all() -> Vec<Denial> {
         (name("billing"), name("acme-2026"), Classification::Restricted);
     vec![
         Denial::CallerExpired { expired: NOW },
-        Denial::CallerDead {
-            node: node.clone(),
-            life,
-        },
+        Denial::CallerDead { node: node.clone(), life },
         Denial::CallerEnded,
         Denial::NotAnIdentity,
         Denial::CallerOfOtherEra,
         Denial::RenewFirst { node: node.clone() },
         Denial::NotAnApplication,
-        Denial::ContractNotBegun {
-            contract: contract.clone(),
-            start: NOW,
-        },
-        Denial::ContractOver {
-            contract: contract.clone(),
-            end: NOW,
-        },
-        Denial::UnknownAudience {
-            audience: audience.clone(),
-        },
-        Denial::AudienceClosed {
-            audience: audience.clone(),
-            life,
-        },
-        Denial::OtherEnvironment {
-            audience,
-            environment: name("prod"),
-        },
+        Denial::ContractNotBegun { contract: contract.clone(), start: NOW },
+        Denial::ContractOver { contract: contract.clone(), end: NOW },
+        Denial::UnknownAudience { audience: audience.clone() },
+        Denial::AudienceClosed { audience: audience.clone(), life },
+        Denial::OtherEnvironment { audience, environment: name("prod") },
         Denial::NoScope,
         Denial::ScopeNotEntitled { scope: scope() },
         Denial::UnknownScope { scope: scope() },
-        Denial::AboveClassification {
-            scope: scope(),
-            classification,
-        },
-        Denial::OutsideContract {
-            scope: scope(),
-            classification,
-            contract,
-        },
-        Denial::GrantRequired {
-            scope: scope(),
-            tier: Tier::Jit,
-        },
+        Denial::AboveClassification { scope: scope(), classification },
+        Denial::OutsideContract { scope: scope(), classification, contract },
+        Denial::GrantRequired { scope: scope(), tier: Tier::Jit },
         Denial::BindingRequired { scope: scope() },
         Denial::WrongCertificate,
         Denial::CertificateDead,
-        Denial::NothingLeft {
-            bound_by: Bound::SigningKey,
-        },
+        Denial::NothingLeft { bound_by: Bound::SigningKey },
         Denial::NoSigningKey,
         Denial::CodeUnknown,
         Denial::CodeExpired,
         Denial::CodeWithdrawn,
         Denial::CodeSpent,
         Denial::OtherKeyExpected,
-        Denial::SubjectClosed {
-            node: node.clone(),
-            life,
-        },
-        Denial::InstanceCap {
-            subject: node.clone(),
-            cap: 2,
-        },
+        Denial::SubjectClosed { node: node.clone(), life },
+        Denial::InstanceCap { subject: node.clone(), cap: 2 },
         Denial::KeyReused,
         Denial::RenewedTwice,
         Denial::NotAllowed,
@@ -100,20 +59,14 @@ fn all() -> Vec<Denial> {
         Denial::Dangling { node: node.clone() },
         Denial::Immutable { field: "parent" },
         Denial::ChainTooDeep { node: node.clone() },
-        Denial::BadField {
-            field: "end",
-            why: "a contract ends after it starts",
-        },
+        Denial::BadField { field: "end", why: "a contract ends after it starts" },
         Denial::StaleWrite { node },
     ]
 }
 
 #[test]
 fn every_denial_is_in_the_list_of_this_test() {
-    let codes: Vec<_> = all()
-        .iter()
-        .map(|denial| denial.reason().as_str().to_owned())
-        .collect();
+    let codes: Vec<_> = all().iter().map(|denial| denial.reason().as_str().to_owned()).collect();
     assert_eq!(codes, Denial::CODES);
 }
 
@@ -122,9 +75,8 @@ fn codes_are_unique_and_kebab_case() {
     let unique: BTreeSet<_> = Denial::CODES.iter().collect();
     assert_eq!(unique.len(), Denial::CODES.len());
     for code in Denial::CODES {
-        let words = code
-            .split('-')
-            .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase()));
+        let words =
+            code.split('-').all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase()));
         assert!(words, "{code}");
     }
 }
@@ -152,24 +104,14 @@ fn texts_quote_what_they_are_about() {
             "there is no audience `x1` that this application is entitled to",
         ),
         (
-            Denial::UnknownNode {
-                node: id("vendor:x1"),
-            },
+            Denial::UnknownNode { node: id("vendor:x1") },
             "there is no `vendor:x1`, or the caller may not know of it",
         ),
         (
-            Denial::NothingLeft {
-                bound_by: Bound::SigningKey,
-            },
+            Denial::NothingLeft { bound_by: Bound::SigningKey },
             "not a second is left: the limit is the signing-key",
         ),
-        (
-            Denial::SubjectClosed {
-                node: id("vendor:x1"),
-                life: Life::Ended,
-            },
-            "`vendor:x1` is ended",
-        ),
+        (Denial::SubjectClosed { node: id("vendor:x1"), life: Life::Ended }, "`vendor:x1` is ended"),
     ] {
         assert_eq!(denial.to_string(), expected);
     }

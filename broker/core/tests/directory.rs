@@ -1,12 +1,6 @@
 //! `directory::decide_write`: what may stand in the directory, object by object.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
@@ -38,14 +32,7 @@ fn check(body: Body, expected: Option<Denial>) {
 #[track_caller]
 fn check_in(world: &World, body: Body, expected: Option<Denial>) {
     let node = Box::new(Node::open(body.clone()));
-    let expected = expected.map_or(
-        Ok(Write::Put {
-            node,
-            new: true,
-            cut: false,
-        }),
-        Err,
-    );
+    let expected = expected.map_or(Ok(Write::Put { node, new: true, cut: false }), Err);
     assert_eq!(write(world, &body), expected);
 }
 
@@ -101,11 +88,7 @@ fn the_brokers_own_kinds_are_not_written_from_outside() {
         Body::Credential(EndedCredential { name: name("7") }),
         Body::Key(key("new", KeyPurpose::Token)),
         Body::Enrollment(code("new", "person:ada")),
-        Body::Roster(Roster {
-            name: name("a.new"),
-            subject: id("application:new"),
-            identities: vec![],
-        }),
+        Body::Roster(Roster { name: name("a.new"), subject: id("application:new"), identities: vec![] }),
     ] {
         check_field(body, "kind");
     }
@@ -137,10 +120,7 @@ fn what_an_object_names_has_to_be_there_and_open() {
                 "audience:billing",
             ],
         ),
-        (
-            Body::Verifier(verifier("new", &["billing", "lab"])),
-            &["audience:billing", "audience:lab"],
-        ),
+        (Body::Verifier(verifier("new", &["billing", "lab"])), &["audience:billing", "audience:lab"]),
     ];
     for (body, named) in cases {
         for node in *named {
@@ -158,24 +138,10 @@ fn what_an_object_names_has_to_be_there_and_open() {
 
 #[test]
 fn nothing_sits_under_itself() {
-    check(
-        Body::Vendor(vendor("new", Some("new"), "olga")),
-        dangling("vendor:new"),
-    );
-    check(
-        a_contract(|c| c.parent = Some(name("new"))),
-        dangling("contract:new"),
-    );
-    let loops = Body::Vendor(Vendor {
-        parent: Some(name("acme")),
-        ..vendor("reseller", None, "rolf")
-    });
-    check(
-        loops,
-        Some(Denial::ChainTooDeep {
-            node: id("vendor:reseller"),
-        }),
-    );
+    check(Body::Vendor(vendor("new", Some("new"), "olga")), dangling("vendor:new"));
+    check(a_contract(|c| c.parent = Some(name("new"))), dangling("contract:new"));
+    let loops = Body::Vendor(Vendor { parent: Some(name("acme")), ..vendor("reseller", None, "rolf") });
+    check(loops, Some(Denial::ChainTooDeep { node: id("vendor:reseller") }));
 }
 
 #[test]
@@ -190,22 +156,10 @@ fn four_vendors_and_contracts_stand_above_one_another_and_no_fifth() {
     check_in(&world, fourth.clone(), None);
     world.open(fourth);
     let fifth = Body::Vendor(vendor("fifth", Some("fourth"), "olga"));
-    check_in(
-        &world,
-        fifth.clone(),
-        Some(Denial::ChainTooDeep {
-            node: id("vendor:fifth"),
-        }),
-    );
+    check_in(&world, fifth.clone(), Some(Denial::ChainTooDeep { node: id("vendor:fifth") }));
     world.open(fifth);
     let fifth = Body::Contract(contract("fifth-2026", "fifth", Some("fourth-2026")));
-    check_in(
-        &world,
-        fifth,
-        Some(Denial::ChainTooDeep {
-            node: id("contract:fifth-2026"),
-        }),
-    );
+    check_in(&world, fifth, Some(Denial::ChainTooDeep { node: id("contract:fifth-2026") }));
 }
 
 #[test]
@@ -220,16 +174,10 @@ fn a_contract_has_a_term_and_classifications() {
 fn a_sub_vendors_contract_stays_within_the_one_it_rests_on() {
     check_field(a_contract(|c| c.start = at(-1_000_001)), "end");
     check_field(a_contract(|c| c.end = at(100_000_001)), "end");
-    check_field(
-        a_contract(|c| c.classifications = [Classification::Restricted].into()),
-        "classifications",
-    );
+    check_field(a_contract(|c| c.classifications = [Classification::Restricted].into()), "classifications");
     check_field(a_contract(|c| c.parent = None), "parent");
     check_field(a_contract(|c| c.parent = Some(name("acme-2026"))), "parent");
-    check_field(
-        Body::Contract(contract("new", "reseller", Some("reseller-2026"))),
-        "parent",
-    );
+    check_field(Body::Contract(contract("new", "reseller", Some("reseller-2026"))), "parent");
 }
 
 #[test]
@@ -241,10 +189,7 @@ fn an_application_fits_its_contract() {
             classification: Classification::Internal,
         }),
     );
-    check_field(
-        an_application(|a| a.classification = Classification::Restricted),
-        "classification",
-    );
+    check_field(an_application(|a| a.classification = Classification::Restricted), "classification");
     check_field(an_application(|a| a.contract = name("reseller-2026")), "contract");
     for (instances, good) in [(0, false), (1, true), (32, true), (33, false)] {
         let body = an_application(|a| a.instances = instances);
@@ -264,26 +209,15 @@ fn an_application_is_entitled_to_what_there_is_where_it_works() {
     check(entitled("billing", "read write delete unlock"), None);
     check_field(entitled("billing", ""), "entitlements");
     check(entitled("nowhere", "read"), dangling("audience:nowhere"));
-    check(
-        entitled("billing", "gone"),
-        Some(Denial::UnknownScope {
-            scope: "gone".parse().unwrap(),
-        }),
-    );
+    check(entitled("billing", "gone"), Some(Denial::UnknownScope { scope: "gone".parse().unwrap() }));
     let above = Denial::AboveClassification {
         scope: "audit".parse().unwrap(),
         classification: Classification::Restricted,
     };
     check(entitled("billing", "audit"), Some(above));
-    let other = Denial::OtherEnvironment {
-        audience: name("lab"),
-        environment: name("prod"),
-    };
+    let other = Denial::OtherEnvironment { audience: name("lab"), environment: name("prod") };
     check(entitled("lab", "read"), Some(other));
-    check_field(
-        an_application(|a| a.entitlements.push(entitlement("billing", "read"))),
-        "entitlements",
-    );
+    check_field(an_application(|a| a.entitlements.push(entitlement("billing", "read"))), "entitlements");
 }
 
 #[test]
@@ -296,10 +230,7 @@ fn an_application_is_entitled_at_sixteen_audiences_at_most() {
     }
     check_in(&world, Body::Application(body.clone()), None);
     body.entitlements.push(entitlement("billing", "read"));
-    let many = Denial::BadField {
-        field: "entitlements",
-        why: "at most 16 audiences",
-    };
+    let many = Denial::BadField { field: "entitlements", why: "at most 16 audiences" };
     check_in(&world, Body::Application(body), Some(many));
 }
 
@@ -308,14 +239,8 @@ fn an_audience_declares_each_scope_once_and_none_for_longer_than_a_day() {
     use daypass_core::node::Tier::Standing;
     let rule = |scope: &str| support::rule(scope, Classification::Public, Standing);
     check_field(an_audience(|a| a.scopes.clear()), "scopes");
-    check(
-        an_audience(|a| a.scopes = (0..32).map(|n| rule(&format!("s{n}"))).collect()),
-        None,
-    );
-    check_field(
-        an_audience(|a| a.scopes = (0..33).map(|n| rule(&format!("s{n}"))).collect()),
-        "scopes",
-    );
+    check(an_audience(|a| a.scopes = (0..24).map(|n| rule(&format!("s{n}"))).collect()), None);
+    check_field(an_audience(|a| a.scopes = (0..25).map(|n| rule(&format!("s{n}"))).collect()), "scopes");
     check_field(an_audience(|a| a.scopes.push(rule("read"))), "scopes");
     check(an_audience(|a| a.scopes[0].max_ttl = Ttl::days(1)), None);
     check_field(an_audience(|a| a.scopes[0].max_ttl = secs(86_401)), "scopes");
@@ -348,36 +273,41 @@ fn a_verifier_checks_for_at_least_one_audience() {
 #[test]
 fn whatever_can_be_written_can_be_ended() {
     let size = |body: &Body| serde_json::to_vec(&Node::open(body.clone())).unwrap().len();
-    // Scopes of full length, and then one byte more at a time.
-    let long = |more: usize| {
-        let scope = |n: usize, length: usize| format!("{n:02}{}", "s".repeat(length - 2));
-        let rule = |scope: String| support::rule(&scope, Classification::Public, support::STANDING);
-        let mut body = audience(
-            &"n".repeat(1 + more.saturating_sub(124).min(NAME_MAX - 1)),
-            "prod",
-        );
-        body.environment = name(&"e".repeat(1 + more.saturating_sub(62).min(62)));
-        body.scopes = (0..23).map(|n| rule(scope(n, 64))).collect();
-        body.scopes.push(rule(scope(99, 2 + more.min(62))));
-        Body::Audience(body)
+    let mut world = World::good();
+    for n in 0..16 {
+        let mut audience = audience(&format!("a{n}"), "prod");
+        let scope = |m: usize| format!("{m:02}{}", "s".repeat(62));
+        audience.scopes =
+            (0..12).map(|m| support::rule(&scope(m), Classification::Public, support::STANDING)).collect();
+        world.open(Body::Audience(audience));
+    }
+    // Entitlements to scopes of full length, and then one byte more at a time.
+    let long = |scopes: usize, more: usize| {
+        let mut body = application(&"n".repeat(1 + more));
+        body.entitlements = (0..4)
+            .map(|n| {
+                let scope = |m: usize| format!("{m:02}{}", "s".repeat(62));
+                let taken = (0..scopes.saturating_sub(n * 12).min(12)).map(scope).collect::<Vec<_>>();
+                entitlement(&format!("a{n}"), &taken.join(" "))
+            })
+            .filter(|entitlement| !entitlement.scopes.is_empty())
+            .collect();
+        Body::Application(body)
     };
-    let of_size = |bytes| (0..183).map(long).find(|body| size(body) == bytes).unwrap();
+    let all = || (36..48).flat_map(|scopes| (0..NAME_MAX).map(move |more| (scopes, more)));
+    let of_size =
+        |bytes| all().map(|(scopes, more)| long(scopes, more)).find(|body| size(body) == bytes).unwrap();
     let largest = of_size(OBJECT_MAX);
-    check(largest.clone(), None);
-    check_field(of_size(OBJECT_MAX + 1), "object");
+    check_in(&world, largest.clone(), None);
+    let why = "too large: at most 3400 bytes as JSON";
+    check_in(&world, of_size(OBJECT_MAX + 1), Some(Denial::BadField { field: "object", why }));
 
     let mut ended = Node::open(largest);
     ended.life = Life::Suspended; // the longest word
     let subject = id(&format!("application:{}", "n".repeat(NAME_MAX)));
-    let actor = Actor::Caller {
-        subject,
-        identity: name(&"i".repeat(63)),
-        credential: Revision::new(u64::MAX),
-    };
-    let action = Action::Ended {
-        node: ended.id(),
-        reason: Some(text(1)),
-    };
+    let actor =
+        Actor::Caller { subject, identity: name(&"i".repeat(63)), credential: Revision::new(u64::MAX) };
+    let action = Action::Ended { node: ended.id(), reason: Some(text(1)) };
     let mut event = Event::new(NOW, ChangeId::new([1; 16]), actor, action).cut(ended);
     event.at = daypass_credential::Timestamp::from_millis(u64::MAX);
     event.request = Some(digest(1));

@@ -1,12 +1,6 @@
 //! `ending::decide_end`: one node, one cut, and what has no end of its own.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
@@ -21,21 +15,13 @@ use support::{World, code, digest, id, name};
 fn world() -> World {
     World::with([
         Body::Enrollment(code("c0de", "application:sync")),
-        Body::Roster(Roster {
-            name: name("a.sync"),
-            subject: id("application:sync"),
-            identities: vec![],
-        }),
+        Body::Roster(Roster { name: name("a.sync"), subject: id("application:sync"), identities: vec![] }),
     ])
 }
 
 #[track_caller]
 fn check(world: &World, node: &str, expected: Result<End, Denial>) {
-    assert_eq!(
-        world.decide(|facts| decide_end(facts, &id(node))),
-        expected,
-        "{node}"
-    );
+    assert_eq!(world.decide(|facts| decide_end(facts, &id(node))), expected, "{node}");
 }
 
 const ENDABLE: &[&str] = &[
@@ -56,14 +42,7 @@ fn what_is_open_or_suspended_ends_as_it_is() {
             let mut world = world();
             world.set_life(node, life);
             let body = world.at(node).node.body.clone();
-            check(
-                &world,
-                node,
-                Ok(End::Cut(Box::new(Node {
-                    life: Life::Ended,
-                    body,
-                }))),
-            );
+            check(&world, node, Ok(End::Cut(Box::new(Node { life: Life::Ended, body }))));
         }
     }
 }
@@ -84,14 +63,7 @@ fn ending_again_names_the_first_end() {
 fn a_credential_ends_by_its_number() {
     let mut world = world();
     let body = Body::Credential(EndedCredential { name: name("41") });
-    check(
-        &world,
-        "credential:41",
-        Ok(End::Cut(Box::new(Node {
-            life: Life::Ended,
-            body,
-        }))),
-    );
+    check(&world, "credential:41", Ok(End::Cut(Box::new(Node { life: Life::Ended, body }))));
     world.end_credential(41);
     world.cut("credential:41", 90);
     check(&world, "credential:41", Ok(End::Already(Revision::new(90))));
@@ -116,17 +88,8 @@ fn a_credential_has_one_spelling() {
 #[test]
 fn a_spent_code_has_no_end_of_its_own() {
     let mut world = world();
-    world.enrollment("c0de").spent = Some(Spent {
-        identity: name("sync-1"),
-        key: digest(10),
-    });
-    check(
-        &world,
-        "enrollment:c0de",
-        Err(Denial::NotEndable {
-            node: id("enrollment:c0de"),
-        }),
-    );
+    world.enrollment("c0de").spent = Some(Spent { identity: name("sync-1"), key: digest(10) });
+    check(&world, "enrollment:c0de", Err(Denial::NotEndable { node: id("enrollment:c0de") }));
 }
 
 #[test]

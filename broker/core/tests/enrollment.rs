@@ -1,12 +1,6 @@
 //! `decide_enrollment`: a code leads to one key, once, within the cap.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
@@ -29,17 +23,9 @@ fn world(subject: &str) -> World {
 
 fn enroll(world: &World, key: u8, identity: &str) -> Result<Outcome, Denial> {
     let (enrollment, identity, issuer) = (name("c0de"), name(identity), name("root-1"));
-    let ask = EnrollAsk {
-        enrollment: &enrollment,
-        key: digest(key),
-        identity: &identity,
-        nonce: Nonce([2; 8]),
-    };
-    let terms = Terms {
-        era: ERA,
-        key: &issuer,
-        max_ttl: Ttl::days(1),
-    };
+    let ask =
+        EnrollAsk { enrollment: &enrollment, key: digest(key), identity: &identity, nonce: Nonce([2; 8]) };
+    let terms = Terms { era: ERA, key: &issuer, max_ttl: Ttl::days(1) };
     world.decide(|facts| decide_enrollment(facts, &ask, &terms, NOW))
 }
 
@@ -54,10 +40,7 @@ fn issued(outcome: Result<Outcome, Denial>) -> (CertificateRecord, Vec<Node>) {
 /// The world after this enrolment.
 #[track_caller]
 fn enrolled(mut world: World, key: u8, identity: &str) -> World {
-    issued(enroll(&world, key, identity))
-        .1
-        .into_iter()
-        .for_each(|node| world.put(node));
+    issued(enroll(&world, key, identity)).1.into_iter().for_each(|node| world.put(node));
     world
 }
 
@@ -71,17 +54,9 @@ fn check(bend: impl FnOnce(&mut World), expected: Option<Denial>) {
 #[test]
 fn a_code_enrols_a_subject_of_each_kind() {
     for (subject, lineage, roster) in [
-        (
-            "application:sync",
-            format!("{} identity:fresh", support::CHAIN),
-            "a.sync",
-        ),
+        ("application:sync", format!("{} identity:fresh", support::CHAIN), "a.sync"),
         ("person:ada", "person:ada identity:fresh".to_owned(), "p.ada"),
-        (
-            "verifier:gate",
-            "verifier:gate identity:fresh".to_owned(),
-            "v.gate",
-        ),
+        ("verifier:gate", "verifier:gate identity:fresh".to_owned(), "v.gate"),
     ] {
         let (record, puts) = issued(enroll(&world(subject), 50, "fresh"));
         assert_eq!(record.subject, id(subject));
@@ -91,23 +66,11 @@ fn a_code_enrols_a_subject_of_each_kind() {
         assert_eq!(record.not_before, NOW.floor_secs());
         assert_eq!(record.issuer, name("root-1"));
         let mut code = code("c0de", subject);
-        code.spent = Some(Spent {
-            identity: name("fresh"),
-            key: digest(50),
-        });
+        code.spent = Some(Spent { identity: name("fresh"), key: digest(50) });
         let mut fresh = identity("fresh", subject, 50);
         fresh.until = record.expires;
-        let roster = Roster {
-            name: name(roster),
-            subject: id(subject),
-            identities: vec![name("fresh")],
-        };
-        let expected = [
-            Body::Enrollment(code),
-            Body::Identity(fresh),
-            Body::Roster(roster),
-        ]
-        .map(Node::open);
+        let roster = Roster { name: name(roster), subject: id(subject), identities: vec![name("fresh")] };
+        let expected = [Body::Enrollment(code), Body::Identity(fresh), Body::Roster(roster)].map(Node::open);
         assert_eq!(puts, expected);
     }
 }
@@ -118,10 +81,7 @@ fn the_same_key_may_show_its_code_again_and_gets_the_same_identity() {
         let world = enrolled(world(subject), 50, "fresh");
         let (record, puts) = issued(enroll(&world, 50, "another"));
         assert_eq!((record.identity, record.key), (name("fresh"), digest(50)));
-        assert_eq!(
-            puts.iter().map(Node::id).collect::<Vec<_>>(),
-            [id("identity:fresh")]
-        );
+        assert_eq!(puts.iter().map(Node::id).collect::<Vec<_>>(), [id("identity:fresh")]);
     }
 }
 
@@ -129,26 +89,20 @@ fn the_same_key_may_show_its_code_again_and_gets_the_same_identity() {
 fn another_key_at_a_spent_code_suspends_the_identity() {
     for subject in SUBJECTS {
         let mut world = enrolled(world(subject), 50, "fresh");
-        // However late.
         world.enrollment("c0de").expires = NOW;
+        assert_eq!(enroll(&world, 51, "another"), Err(Denial::CodeExpired), "then it is worth no identity");
+        world.enrollment("c0de").expires = at(1);
         let outcome = enroll(&world, 51, "another").unwrap();
         let body = world.at("identity:fresh").node.body.clone();
         let expected = Outcome::Alarm {
-            suspended: Node {
-                life: Life::Suspended,
-                body,
-            },
+            suspended: Node { life: Life::Suspended, body },
             because: Suspicion::CodeReused,
             denial: Denial::CodeSpent,
         };
         assert_eq!(outcome, expected);
         for life in [Life::Suspended, Life::Ended] {
             world.set_life("identity:fresh", life);
-            assert_eq!(
-                enroll(&world, 51, "another"),
-                Err(Denial::CodeSpent),
-                "one alarm is enough"
-            );
+            assert_eq!(enroll(&world, 51, "another"), Err(Denial::CodeSpent), "one alarm is enough");
         }
         world.remove("identity:fresh");
         assert_eq!(enroll(&world, 51, "another"), Err(Denial::CodeSpent));
@@ -166,21 +120,12 @@ fn showing_a_spent_code_again_ends_with_the_code_the_key_and_the_identity() {
     check(&|w| w.enrollment("c0de").expires = NOW, Some(Denial::CodeExpired));
     check(&|w| w.identity("fresh").key = digest(52), Some(Denial::CodeSpent));
     for life in [Life::Suspended, Life::Ended] {
-        let closed = Denial::SubjectClosed {
-            node: id("identity:fresh"),
-            life,
-        };
+        let closed = Denial::SubjectClosed { node: id("identity:fresh"), life };
         check(&|w| w.set_life("identity:fresh", life), Some(closed));
     }
-    let ended = Denial::SubjectClosed {
-        node: id("vendor:reseller"),
-        life: Life::Ended,
-    };
+    let ended = Denial::SubjectClosed { node: id("vendor:reseller"), life: Life::Ended };
     check(&|w| w.set_life("vendor:reseller", Life::Ended), Some(ended));
-    let over = Denial::ContractOver {
-        contract: name("acme-2026"),
-        end: NOW,
-    };
+    let over = Denial::ContractOver { contract: name("acme-2026"), end: NOW };
     check(&|w| w.contract("acme-2026").end = NOW, Some(over));
 }
 
@@ -199,40 +144,21 @@ fn a_code_has_to_be_known_unexpired_and_not_withdrawn() {
     check(|w| w.remove("enrollment:c0de"), Some(Denial::CodeUnknown));
     check(|w| w.enrollment("c0de").expires = at(1), None);
     check(|w| w.enrollment("c0de").expires = NOW, Some(Denial::CodeExpired));
-    check(
-        |w| w.set_life("enrollment:c0de", Life::Ended),
-        Some(Denial::CodeWithdrawn),
-    );
-    check(
-        |w| w.set_life("enrollment:c0de", Life::Suspended),
-        Some(Denial::CodeWithdrawn),
-    );
+    check(|w| w.set_life("enrollment:c0de", Life::Ended), Some(Denial::CodeWithdrawn));
+    check(|w| w.set_life("enrollment:c0de", Life::Suspended), Some(Denial::CodeWithdrawn));
 }
 
 #[test]
 fn a_code_for_one_key_enrols_no_other() {
     check(|w| w.enrollment("c0de").key = Some(digest(50)), None);
-    check(
-        |w| w.enrollment("c0de").key = Some(digest(51)),
-        Some(Denial::OtherKeyExpected),
-    );
+    check(|w| w.enrollment("c0de").key = Some(digest(51)), Some(Denial::OtherKeyExpected));
 }
 
 #[test]
 fn an_identity_never_takes_a_name_that_was_used() {
-    let spent = || {
-        Some(Denial::NameSpent {
-            node: id("identity:fresh"),
-        })
-    };
-    check(
-        |w| w.open(Body::Identity(identity("fresh", "application:sync", 9))),
-        spent(),
-    );
-    let ended = Node {
-        life: Life::Ended,
-        body: Body::Identity(identity("fresh", "person:ada", 9)),
-    };
+    let spent = || Some(Denial::NameSpent { node: id("identity:fresh") });
+    check(|w| w.open(Body::Identity(identity("fresh", "application:sync", 9))), spent());
+    let ended = Node { life: Life::Ended, body: Body::Identity(identity("fresh", "person:ada", 9)) };
     check(|w| w.put(ended), spent());
 }
 
@@ -240,26 +166,14 @@ fn an_identity_never_takes_a_name_that_was_used() {
 fn what_the_subject_rests_on_has_to_be_open() {
     for node in support::CHAIN.split(' ') {
         for life in [Life::Suspended, Life::Ended] {
-            check(
-                |w| w.set_life(node, life),
-                Some(Denial::SubjectClosed { node: id(node), life }),
-            );
+            check(|w| w.set_life(node, life), Some(Denial::SubjectClosed { node: id(node), life }));
         }
-        check(
-            |w| w.remove(node),
-            Some(Denial::SubjectClosed {
-                node: id(node),
-                life: Life::Ended,
-            }),
-        );
+        check(|w| w.remove(node), Some(Denial::SubjectClosed { node: id(node), life: Life::Ended }));
     }
     for subject in ["person:ada", "verifier:gate"] {
         let mut world = world(subject);
         world.set_life(subject, Life::Suspended);
-        let closed = Denial::SubjectClosed {
-            node: id(subject),
-            life: Life::Suspended,
-        };
+        let closed = Denial::SubjectClosed { node: id(subject), life: Life::Suspended };
         assert_eq!(enroll(&world, 50, "fresh"), Err(closed));
     }
 }
@@ -270,10 +184,9 @@ fn only_applications_people_and_verifiers_enrol() {
         let subject = format!("{kind}:x1");
         let found = enroll(&world(&subject), 50, "fresh");
         let expected = match kind {
-            NodeKind::Application | NodeKind::Person | NodeKind::Verifier => Denial::SubjectClosed {
-                node: id(&subject),
-                life: Life::Ended,
-            },
+            NodeKind::Application | NodeKind::Person | NodeKind::Verifier => {
+                Denial::SubjectClosed { node: id(&subject), life: Life::Ended }
+            }
             _ => Denial::UnknownNode { node: id(&subject) },
         };
         assert_eq!(found, Err(expected));
@@ -285,10 +198,7 @@ fn a_contract_that_has_not_begun_lets_its_instances_enrol_and_one_that_is_over_d
     for text in ["acme-2026", "reseller-2026"] {
         check(|w| w.contract(text).start = at(1_000), None);
         check(|w| w.contract(text).end = at(1_000), None);
-        let over = Denial::ContractOver {
-            contract: name(text),
-            end: NOW,
-        };
+        let over = Denial::ContractOver { contract: name(text), end: NOW };
         check(|w| w.contract(text).end = NOW, Some(over));
     }
 }
@@ -303,21 +213,9 @@ fn an_identity_certificate_outlives_neither_contract_nor_key() {
         assert!(matches!(&puts[1].body, Body::Identity(i) if i.until == record.expires));
     };
     bound(|_| {}, 86_400_000, Bound::Broker);
-    bound(
-        |w| w.contract("acme-2026").end = at(5_000),
-        5_000,
-        Bound::Contract,
-    );
-    bound(
-        |w| w.contract("reseller-2026").end = at(5_000),
-        5_000,
-        Bound::Contract,
-    );
-    bound(
-        |w| w.key("root-1").not_after = at(5_000),
-        5_000,
-        Bound::SigningKey,
-    );
+    bound(|w| w.contract("acme-2026").end = at(5_000), 5_000, Bound::Contract);
+    bound(|w| w.contract("reseller-2026").end = at(5_000), 5_000, Bound::Contract);
+    bound(|w| w.key("root-1").not_after = at(5_000), 5_000, Bound::SigningKey);
     let left = |bound_by| Some(Denial::NothingLeft { bound_by });
     check(|w| w.contract("acme-2026").end = at(1), left(Bound::Contract));
     check(|w| w.key("root-1").not_after = at(1), left(Bound::SigningKey));
@@ -325,13 +223,8 @@ fn an_identity_certificate_outlives_neither_contract_nor_key() {
 
 #[test]
 fn only_the_identity_ca_signs_identities() {
-    for purpose in [
-        KeyPurpose::Token,
-        KeyPurpose::Audit,
-        KeyPurpose::Audience {
-            audience: name("billing"),
-        },
-    ] {
+    for purpose in [KeyPurpose::Token, KeyPurpose::Audit, KeyPurpose::Audience { audience: name("billing") }]
+    {
         check(|w| w.key("root-1").purpose = purpose, Some(Denial::NoSigningKey));
     }
     check(|w| w.remove("key:root-1"), Some(Denial::NoSigningKey));

@@ -1,13 +1,7 @@
 //! Events: they read back as written, their bytes do not drift, and the largest that rules allow can be stored.
 //! `DAYPASS_BLESS=1` writes the golden file anew: only for a new action, or together with a new schema version.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
@@ -29,11 +23,7 @@ fn certificate(audience: Option<&str>) -> CertificateRecord {
         subject: id("application:sync"),
         identity: name("sync-1"),
         audience: audience.map(name),
-        lineage: if audience.is_some() {
-            bound().lineage
-        } else {
-            caller().lineage
-        },
+        lineage: if audience.is_some() { bound().lineage } else { caller().lineage },
         key: digest(12),
         nonce: Nonce([0, 0, 0, 0, 0, 0, 1, 255]),
         not_before: NOW.floor_secs(),
@@ -60,10 +50,7 @@ fn token() -> TokenRecord {
 fn spent() -> Enrollment {
     Enrollment {
         key: Some(digest(10)),
-        spent: Some(Spent {
-            identity: name("sync-1"),
-            key: digest(10),
-        }),
+        spent: Some(Spent { identity: name("sync-1"), key: digest(10) }),
         ..code("c0de", "application:sync")
     }
 }
@@ -85,11 +72,8 @@ fn events() -> Vec<Event> {
         identity: name("sync-1"),
         credential: Revision::new(9),
     };
-    let roster = Roster {
-        name: name("a.sync"),
-        subject: id("application:sync"),
-        identities: vec![name("sync-1")],
-    };
+    let roster =
+        Roster { name: name("a.sync"), subject: id("application:sync"), identities: vec![name("sync-1")] };
     let renewed = Identity {
         key: digest(12),
         previous: Some(digest(10)),
@@ -101,14 +85,9 @@ fn events() -> Vec<Event> {
         issuer: "https://broker.example".into(),
         trust_domain: "broker.example".into(),
     };
-    let suspended = Node {
-        life: Life::Suspended,
-        body: Body::Identity(identity("sync-1", "application:sync", 10)),
-    };
-    let ended = |body| Node {
-        life: Life::Ended,
-        body,
-    };
+    let suspended =
+        Node { life: Life::Suspended, body: Body::Identity(identity("sync-1", "application:sync", 10)) };
+    let ended = |body| Node { life: Life::Ended, body };
     let written = |n, body: Body| {
         let node = Node::open(body);
         with_id(n, admin(), Action::Written { node: node.id() })
@@ -120,12 +99,7 @@ fn events() -> Vec<Event> {
         with_id(1, broker(), started).put(
             [
                 Body::Key(key("root-1", KeyPurpose::Identity)),
-                Body::Key(key(
-                    "ca-1",
-                    KeyPurpose::Audience {
-                        audience: name("billing"),
-                    },
-                )),
+                Body::Key(key("ca-1", KeyPurpose::Audience { audience: name("billing") })),
                 Body::Key(key("token-1", KeyPurpose::Token)),
                 Body::Key(key("audit-1", KeyPurpose::Audit)),
                 Body::Person(person("ada", &[daypass_core::node::Role::Admin])),
@@ -142,22 +116,9 @@ fn events() -> Vec<Event> {
             .map(Node::open),
         ),
         narrowed,
-        with_id(
-            4,
-            admin(),
-            Action::EnrollmentOpened {
-                subject: id("application:sync"),
-            },
-        )
-        .put([Node::open(Body::Enrollment(code("c0de", "application:sync")))]),
-        with_id(
-            5,
-            Actor::Code {
-                enrollment: name("c0de"),
-            },
-            Action::Enrolled(certificate(None)),
-        )
-        .put(
+        with_id(4, admin(), Action::EnrollmentOpened { subject: id("application:sync") })
+            .put([Node::open(Body::Enrollment(code("c0de", "application:sync")))]),
+        with_id(5, Actor::Code { enrollment: name("c0de") }, Action::Enrolled(certificate(None))).put(
             [
                 Body::Enrollment(spent()),
                 Body::Identity(identity("sync-1", "application:sync", 10)),
@@ -168,48 +129,17 @@ fn events() -> Vec<Event> {
         with_id(6, sync(), Action::Renewed(certificate(None))).put([Node::open(Body::Identity(renewed))]),
         with_id(7, sync(), Action::CertificateMinted(certificate(Some("billing")))),
         with_id(8, sync(), Action::TokenMinted(token())),
-        with_id(
-            9,
-            admin(),
-            Action::Ended {
-                node: id("credential:8"),
-                reason: Some(text(4)),
-            },
-        )
-        .cut(ended(Body::Credential(EndedCredential { name: name("8") }))),
-        with_id(
-            10,
-            sync(),
-            Action::Suspended {
-                node: suspended.id(),
-                because: Suspicion::RenewedTwice,
-            },
-        )
-        .cut(suspended),
-        with_id(
-            11,
-            sync(),
-            Action::Refused {
-                method: method(),
-                reason: reason("scope-not-entitled"),
-            },
-        ),
+        with_id(9, admin(), Action::Ended { node: id("credential:8"), reason: Some(text(4)) })
+            .cut(ended(Body::Credential(EndedCredential { name: name("8") }))),
+        with_id(10, sync(), Action::Suspended { node: suspended.id(), because: Suspicion::RenewedTwice })
+            .cut(suspended),
+        with_id(11, sync(), Action::Refused { method: method(), reason: reason("scope-not-entitled") }),
         with_id(
             12,
             Actor::Stranger,
-            Action::RefusalsCounted {
-                method: method(),
-                reason: reason("no-certificate"),
-                count: u64::MAX,
-            },
+            Action::RefusalsCounted { method: method(), reason: reason("no-certificate"), count: u64::MAX },
         ),
-        with_id(
-            13,
-            broker(),
-            Action::ClockAccepted {
-                previous: Timestamp::from_millis(u64::MAX),
-            },
-        ),
+        with_id(13, broker(), Action::ClockAccepted { previous: Timestamp::from_millis(u64::MAX) }),
     ]
 }
 
@@ -245,20 +175,15 @@ fn every_event_reads_back_as_written() {
 fn there_is_an_event_of_each_action_and_a_node_of_each_kind() {
     let actions: BTreeSet<_> = events().iter().map(|event| number(&event.action)).collect();
     assert_eq!(actions, (0..12).collect());
-    let kinds: BTreeSet<_> = events()
-        .iter()
-        .flat_map(|e| &e.puts)
-        .map(|put| put.node.id().kind)
-        .collect();
+    let kinds: BTreeSet<_> = events().iter().flat_map(|e| &e.puts).map(|put| put.node.id().kind).collect();
     assert_eq!(kinds, NodeKind::ALL.iter().copied().collect());
 }
 
 #[test]
 fn the_bytes_of_events_do_not_drift() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/events.jsonl");
-    let lines = events()
-        .into_iter()
-        .map(|event| String::from_utf8(event.to_bytes().unwrap()).unwrap() + "\n");
+    let lines =
+        events().into_iter().map(|event| String::from_utf8(event.to_bytes().unwrap()).unwrap() + "\n");
     let found: String = lines.collect();
     if env::var_os("DAYPASS_BLESS").is_some_and(|value| value == "1") {
         fs::write(&path, &found).unwrap();
@@ -300,10 +225,7 @@ fn what_is_no_event_of_this_schema_is_not_read() {
 fn no_flag_is_written_that_is_not_set() {
     for event in events() {
         let text = String::from_utf8(event.to_bytes().unwrap()).unwrap();
-        assert!(
-            !text.contains("null") && !text.contains("\"cut\":false"),
-            "{text}"
-        );
+        assert!(!text.contains("null") && !text.contains("\"cut\":false"), "{text}");
     }
 }
 
@@ -327,11 +249,8 @@ fn the_largest_token_fits_an_event() {
         key: name(&long("k", 32)),
         ..token()
     };
-    let actor = Actor::Caller {
-        subject,
-        identity: name(&long("i", 32)),
-        credential: Revision::new(u64::MAX),
-    };
+    let actor =
+        Actor::Caller { subject, identity: name(&long("i", 32)), credential: Revision::new(u64::MAX) };
     let mut event = with_id(1, actor, Action::TokenMinted(record));
     event.request = Some(digest(1));
     let bytes = event.to_bytes().unwrap().len();
@@ -356,28 +275,17 @@ fn the_largest_enrolment_fits_an_event() {
     };
     let enrollment = Enrollment {
         subject: id(&subject),
-        spent: Some(Spent {
-            identity: name(&long("i", 32)),
-            key: digest(1),
-        }),
+        spent: Some(Spent { identity: name(&long("i", 32)), key: digest(1) }),
         ..code(&long("e", 40), &subject)
     };
-    let identities = (0..32)
-        .map(|n| name(&format!("{n:02}{}", long("i", 30))))
-        .collect();
-    let roster = Roster {
-        name: name(&format!("a.{}", long("a", 60))),
-        subject: id(&subject),
-        identities,
-    };
+    let identities = (0..32).map(|n| name(&format!("{n:02}{}", long("i", 30)))).collect();
+    let roster = Roster { name: name(&format!("a.{}", long("a", 60))), subject: id(&subject), identities };
     let bodies = [
         Body::Enrollment(enrollment),
         Body::Identity(identity(&long("i", 32), &subject, 1)),
         Body::Roster(roster),
     ];
-    let actor = Actor::Code {
-        enrollment: name(&long("e", 40)),
-    };
+    let actor = Actor::Code { enrollment: name(&long("e", 40)) };
     let event = with_id(1, actor, Action::Enrolled(record)).put(bodies.map(Node::open));
     let bytes = event.to_bytes().unwrap().len();
     assert!(bytes <= MAX_EVENT, "{bytes}");

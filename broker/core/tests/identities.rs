@@ -1,13 +1,7 @@
 //! Instances over time, in any order of enrolling, renewing, losing answers, ending and waiting: a code leads to one
 //! key, a certificate is followed by one, no more than the cap are alive, and what is suspended or over gets nothing.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
@@ -100,11 +94,7 @@ impl Broker {
 
     fn decide(&self, rule: impl Fn(&Facts, &Terms<'_>) -> Result<Outcome, Stop>) -> Result<Outcome, Denial> {
         let issuer = name("root-1");
-        let terms = Terms {
-            era: ERA,
-            key: &issuer,
-            max_ttl: secs(CERTIFICATE),
-        };
+        let terms = Terms { era: ERA, key: &issuer, max_ttl: secs(CERTIFICATE) };
         self.world.decide(|facts| rule(facts, &terms))
     }
 
@@ -157,11 +147,7 @@ impl Broker {
             Step::End(n) => {
                 if let Some(identity) = self.identities.get(n).cloned() {
                     self.revision += 1;
-                    let node = self
-                        .world
-                        .at(&format!("identity:{identity}"))
-                        .node
-                        .with_life(Life::Ended);
+                    let node = self.world.at(&format!("identity:{identity}")).node.with_life(Life::Ended);
                     self.close(node);
                 }
             }
@@ -215,9 +201,7 @@ impl Broker {
     fn issued(&mut self, record: &CertificateRecord) -> Result<(), TestCaseError> {
         let stored = self.world.at(&format!("identity:{}", record.identity));
         prop_assert_eq!(stored.node.life, Life::Open);
-        let Body::Identity(identity) = &stored.node.body else {
-            panic!("{stored:?}")
-        };
+        let Body::Identity(identity) = &stored.node.body else { panic!("{stored:?}") };
         prop_assert_eq!(identity.key, record.key);
         prop_assert!(record.expires <= identity.until && self.now < record.expires);
         prop_assert!(record.expires <= self.now.after(secs(CERTIFICATE)));
@@ -246,10 +230,7 @@ impl Broker {
             prop_assert!(keys.len() <= 1, "code {code} led to {keys:?}");
         }
         for (certificate, keys) in &self.after {
-            prop_assert!(
-                keys.len() <= 1,
-                "certificate {certificate} was followed by {keys:?}"
-            );
+            prop_assert!(keys.len() <= 1, "certificate {certificate} was followed by {keys:?}");
         }
         Ok(())
     }
@@ -258,10 +239,7 @@ impl Broker {
 #[test]
 fn a_code_leads_to_one_key_and_a_certificate_is_followed_by_one() {
     let issued = Cell::new(0u32);
-    let config = Config {
-        failure_persistence: None,
-        ..Config::with_cases(1_500)
-    };
+    let config = Config { failure_persistence: None, ..Config::with_cases(1_500) };
     let steps = proptest::collection::vec(step(), 1..50);
     let result = TestRunner::new(config).run(&steps, |steps| {
         let mut broker = Broker::new();

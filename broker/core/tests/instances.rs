@@ -1,12 +1,6 @@
 //! How many instances a subject may have enrolled at once, and that none shares a key.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
@@ -27,17 +21,9 @@ fn world(subject: &str) -> World {
 
 fn enroll(world: &World, key: u8, identity: &str) -> Result<Outcome, Denial> {
     let (enrollment, identity, issuer) = (name("c0de"), name(identity), name("root-1"));
-    let ask = EnrollAsk {
-        enrollment: &enrollment,
-        key: digest(key),
-        identity: &identity,
-        nonce: Nonce([2; 8]),
-    };
-    let terms = Terms {
-        era: ERA,
-        key: &issuer,
-        max_ttl: Ttl::days(1),
-    };
+    let ask =
+        EnrollAsk { enrollment: &enrollment, key: digest(key), identity: &identity, nonce: Nonce([2; 8]) };
+    let terms = Terms { era: ERA, key: &issuer, max_ttl: Ttl::days(1) };
     world.decide(|facts| decide_enrollment(facts, &ask, &terms, NOW))
 }
 
@@ -53,27 +39,16 @@ fn issued(outcome: Result<Outcome, Denial>) -> (CertificateRecord, Vec<Node>) {
 fn instances(names: &[&str]) -> World {
     let mut world = world("application:sync");
     for (n, text) in names.iter().enumerate() {
-        world.open(Body::Identity(identity(
-            text,
-            "application:sync",
-            60 + u8::try_from(n).unwrap(),
-        )));
+        world.open(Body::Identity(identity(text, "application:sync", 60 + u8::try_from(n).unwrap())));
     }
     let identities = names.iter().map(|n| name(n)).collect();
-    world.open(Body::Roster(Roster {
-        name: name("a.sync"),
-        subject: id("application:sync"),
-        identities,
-    }));
+    world.open(Body::Roster(Roster { name: name("a.sync"), subject: id("application:sync"), identities }));
     world
 }
 
 #[test]
 fn a_full_roster_takes_no_more() {
-    let full = Err(Denial::InstanceCap {
-        subject: id("application:sync"),
-        cap: 2,
-    });
+    let full = Err(Denial::InstanceCap { subject: id("application:sync"), cap: 2 });
     assert!(enroll(&instances(&["one"]), 50, "fresh").is_ok());
     let mut world = instances(&["one", "two"]);
     assert_eq!(enroll(&world, 50, "fresh"), full);
@@ -98,10 +73,7 @@ fn an_instance_that_is_over_frees_its_place() {
     }
     let mut world = instances(&["one", "two"]);
     world.identity("one").until = at(1);
-    assert!(matches!(
-        enroll(&world, 50, "fresh"),
-        Err(Denial::InstanceCap { .. })
-    ));
+    assert!(matches!(enroll(&world, 50, "fresh"), Err(Denial::InstanceCap { .. })));
 }
 
 #[test]
@@ -112,23 +84,12 @@ fn people_and_verifiers_have_a_cap_too() {
         for n in 0..OTHER_CAP {
             assert!(enroll(&world, 50, "fresh").is_ok(), "{n}");
             let text = format!("i{n}");
-            world.open(Body::Identity(identity(
-                &text,
-                subject,
-                u8::try_from(100 + n).unwrap(),
-            )));
+            world.open(Body::Identity(identity(&text, subject, u8::try_from(100 + n).unwrap())));
             identities.push(name(&text));
             let (name, identities) = (name(roster), identities.clone());
-            world.open(Body::Roster(Roster {
-                name,
-                subject: id(subject),
-                identities,
-            }));
+            world.open(Body::Roster(Roster { name, subject: id(subject), identities }));
         }
-        let full = Denial::InstanceCap {
-            subject: id(subject),
-            cap: OTHER_CAP,
-        };
+        let full = Denial::InstanceCap { subject: id(subject), cap: OTHER_CAP };
         assert_eq!(enroll(&world, 50, "fresh"), Err(full));
     }
 }

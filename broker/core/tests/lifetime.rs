@@ -1,12 +1,6 @@
 //! Law 5: the smallest of all limits binds, says so, and rounding never outlives it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
@@ -18,11 +12,7 @@ use support::{Case, NOW, at, secs};
 fn lifetimes(bend: impl FnOnce(&mut Case)) -> [Result<(Timestamp, Bound), Denial>; 2] {
     let mut case = Case::good();
     case.max_ttl = secs(10_000);
-    case.world
-        .audience("billing")
-        .scopes
-        .iter_mut()
-        .for_each(|rule| rule.max_ttl = secs(20_000));
+    case.world.audience("billing").scopes.iter_mut().for_each(|rule| rule.max_ttl = secs(20_000));
     case.bound.as_mut().unwrap().expires = at(30_000_000);
     bend(&mut case);
     let token = case.token().map(|r| (r.expires, r.bound_by));
@@ -144,22 +134,14 @@ fn an_expiry_is_a_whole_second_at_or_before_its_limit() {
 fn what_would_end_within_this_second_is_not_minted() {
     for millis in [1, 749] {
         for found in lifetimes(|c| c.world.contract("acme-2026").end = at(millis)) {
-            assert_eq!(
-                found,
-                Err(Denial::NothingLeft {
-                    bound_by: Bound::Contract
-                }),
-                "{millis}"
-            );
+            assert_eq!(found, Err(Denial::NothingLeft { bound_by: Bound::Contract }), "{millis}");
         }
     }
     for found in lifetimes(|c| {
         c.now = NOW.floor_secs();
         c.world.contract("acme-2026").end = NOW;
     }) {
-        let left = Denial::NothingLeft {
-            bound_by: Bound::Contract,
-        };
+        let left = Denial::NothingLeft { bound_by: Bound::Contract };
         assert_eq!(found, Err(left), "rounded down it is this very instant");
     }
     // On a whole second nothing is lost.

@@ -1,12 +1,6 @@
 //! A decision without one of its facts asks for that fact: it never guesses, and never crashes.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
@@ -32,19 +26,14 @@ fn check<T: std::fmt::Debug>(world: &World, rule: impl Fn(&Facts) -> Result<T, S
     assert!(!read.is_empty());
     for missing in &read {
         let mut part = Facts::default();
-        read.iter()
-            .filter(|id| *id != missing)
-            .for_each(|id| part.add(id.clone(), world.read(id)));
+        read.iter().filter(|id| *id != missing).for_each(|id| part.add(id.clone(), world.read(id)));
         assert_eq!(rule(&part).unwrap_err(), Stop::Need(missing.clone()));
     }
     // The commit expects each of them, as it was read.
     let expected = facts.expectations();
     assert_eq!(expected.len(), read.len());
     for expect in expected {
-        assert_eq!(
-            expect.revision,
-            world.read(&expect.node).map(|stored| stored.revision)
-        );
+        assert_eq!(expect.revision, world.read(&expect.node).map(|stored| stored.revision));
     }
 }
 
@@ -53,11 +42,7 @@ fn minting_needs_every_fact() {
     let case = Case::good();
     check(&case.world, |facts| case.token_by(facts));
     check(&case.world, |facts| case.certificate_by(facts));
-    let unbound = Case {
-        bound: None,
-        scopes: "read".into(),
-        ..Case::good()
-    };
+    let unbound = Case { bound: None, scopes: "read".into(), ..Case::good() };
     check(&unbound.world, |facts| unbound.token_by(facts));
 }
 
@@ -73,39 +58,19 @@ fn judging_a_caller_needs_every_fact() {
 #[test]
 fn enrolment_and_renewal_need_every_fact() {
     let mut world = World::with([Body::Enrollment(code("c0de", "application:sync"))]);
-    let roster = Roster {
-        name: name("a.sync"),
-        subject: id("application:sync"),
-        identities: vec![name("sync-1")],
-    };
+    let roster =
+        Roster { name: name("a.sync"), subject: id("application:sync"), identities: vec![name("sync-1")] };
     world.open(Body::Roster(roster));
     let (enrollment, fresh, issuer) = (name("c0de"), name("fresh"), name("root-1"));
-    let ask = EnrollAsk {
-        enrollment: &enrollment,
-        key: digest(50),
-        identity: &fresh,
-        nonce: Nonce([2; 8]),
-    };
-    let terms = Terms {
-        era: ERA,
-        key: &issuer,
-        max_ttl: Ttl::days(1),
-    };
+    let ask = EnrollAsk { enrollment: &enrollment, key: digest(50), identity: &fresh, nonce: Nonce([2; 8]) };
+    let terms = Terms { era: ERA, key: &issuer, max_ttl: Ttl::days(1) };
     check(&world, |facts| decide_enrollment(facts, &ask, &terms, NOW));
-    check(&world, |facts| {
-        decide_renewal(facts, &caller(), digest(50), Nonce([2; 8]), &terms, NOW)
-    });
+    check(&world, |facts| decide_renewal(facts, &caller(), digest(50), Nonce([2; 8]), &terms, NOW));
     // The same key once more, and another one.
     world.open(Body::Identity(identity("fresh", "application:sync", 50)));
-    world.enrollment("c0de").spent = Some(Spent {
-        identity: name("fresh"),
-        key: digest(50),
-    });
+    world.enrollment("c0de").spent = Some(Spent { identity: name("fresh"), key: digest(50) });
     check(&world, |facts| decide_enrollment(facts, &ask, &terms, NOW));
-    let other = EnrollAsk {
-        key: digest(51),
-        ..ask
-    };
+    let other = EnrollAsk { key: digest(51), ..ask };
     check(&world, |facts| decide_enrollment(facts, &other, &terms, NOW));
 }
 
@@ -127,27 +92,17 @@ fn writing_and_ending_need_every_fact() {
 #[test]
 fn authority_needs_every_fact() {
     let world = World::good();
-    let (ada, aldo, olga, tina) = (
-        caller_person("ada"),
-        caller_person("aldo"),
-        caller_person("olga"),
-        caller_person("tina"),
-    );
+    let (ada, aldo, olga, tina) =
+        (caller_person("ada"), caller_person("aldo"), caller_person("olga"), caller_person("tina"));
     check(&world, |facts| may_write(facts, &ada));
     check(&world, |facts| may_list(facts, &aldo));
-    check(&world, |facts| {
-        may_open_enrollment(facts, &tina, &id("application:sync"))
-    });
+    check(&world, |facts| may_open_enrollment(facts, &tina, &id("application:sync")));
     for node in ["vendor:acme", "contract:acme-2026", "application:sync"] {
         check(&world, |facts| may_read(facts, &olga, &id(node)));
         check(&world, |facts| may_end(facts, &olga, &id(node), None));
     }
-    check(&world, |facts| {
-        may_end(facts, &tina, &id("identity:sync-1"), None)
-    });
-    check(&world, |facts| {
-        may_end(facts, &caller(), &id("identity:sync-1"), None)
-    });
+    check(&world, |facts| may_end(facts, &tina, &id("identity:sync-1"), None));
+    check(&world, |facts| may_end(facts, &caller(), &id("identity:sync-1"), None));
 }
 
 #[test]

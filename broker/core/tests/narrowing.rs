@@ -1,12 +1,6 @@
 //! `directory::decide_write` on what stands already: unchanged, immutable, spent, and which changes cut.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
@@ -28,14 +22,7 @@ fn write(world: &World, body: &Body) -> Result<Write, Denial> {
 #[track_caller]
 fn check_in(world: &World, body: Body, cut: bool) {
     let node = Box::new(Node::open(body.clone()));
-    assert_eq!(
-        write(world, &body),
-        Ok(Write::Put {
-            node,
-            new: false,
-            cut
-        })
-    );
+    assert_eq!(write(world, &body), Ok(Write::Put { node, new: false, cut }));
 }
 
 #[track_caller]
@@ -74,8 +61,7 @@ fn refused(world: &World, body: Body) -> Denial {
 fn objects() -> Vec<Body> {
     let world = World::good();
     let all = world.nodes.values().map(|stored| stored.node.body.clone());
-    all.filter(|body| !matches!(body, Body::Identity(_) | Body::Key(_)))
-        .collect()
+    all.filter(|body| !matches!(body, Body::Identity(_) | Body::Key(_))).collect()
 }
 
 #[test]
@@ -104,11 +90,7 @@ fn writing_does_not_resume() {
     let mut body = world.audience("billing").clone();
     body.staleness = secs(60);
     match write(&world, &Body::Audience(body)) {
-        Ok(Write::Put {
-            node,
-            new: false,
-            cut: false,
-        }) => assert_eq!(node.life, Life::Suspended),
+        Ok(Write::Put { node, new: false, cut: false }) => assert_eq!(node.life, Life::Suspended),
         other => panic!("{other:?}"),
     }
 }
@@ -125,10 +107,7 @@ fn what_others_rest_on_cannot_change() {
     check(Body::Vendor(vendor("acme", Some("other"), "olga")), "parent");
     check(Body::Vendor(vendor("reseller", Some("other"), "rolf")), "parent");
     check(Body::Contract(contract("acme-2026", "other", None)), "vendor");
-    check(
-        Body::Contract(contract("acme-2026", "acme", Some("reseller-2027"))),
-        "parent",
-    );
+    check(Body::Contract(contract("acme-2026", "acme", Some("reseller-2027"))), "parent");
     let sync = support::application("sync");
     check(
         Body::Application(Application {
@@ -138,11 +117,8 @@ fn what_others_rest_on_cannot_change() {
         }),
         "vendor",
     );
-    let moved = Application {
-        environment: name("test"),
-        entitlements: vec![entitlement("lab", "read")],
-        ..sync
-    };
+    let moved =
+        Application { environment: name("test"), entitlements: vec![entitlement("lab", "read")], ..sync };
     check(Body::Application(moved), "environment");
     check(Body::Audience(audience("billing", "test")), "environment");
 }
@@ -150,21 +126,13 @@ fn what_others_rest_on_cannot_change() {
 #[test]
 fn changing_who_answers_cuts_nothing() {
     let world = World::good();
-    check_in(
-        &world,
-        Body::Vendor(vendor("acme", Some("reseller"), "nobody")),
-        false,
-    );
+    check_in(&world, Body::Vendor(vendor("acme", Some("reseller"), "nobody")), false);
     check_application(|a| a.owners.business = name("nobody"), false);
     check_application(|a| a.owners.technical = name("nobody"), false);
     check_application(|a| a.owners.relationship = name("nobody"), false);
     // Roles and audiences are looked up at each question, so that no credential carries them.
     check_in(&world, Body::Person(person("ada", &[])), false);
-    check_in(
-        &world,
-        Body::Person(person("ada", &[Role::Admin, Role::Auditor])),
-        false,
-    );
+    check_in(&world, Body::Person(person("ada", &[Role::Admin, Role::Auditor])), false);
     check_in(&world, Body::Verifier(verifier("gate", &["lab"])), false);
 }
 
@@ -176,10 +144,7 @@ fn a_contract_is_cut_by_what_it_loses() {
     check_contract(|c| c.start = at(-499_999), true);
     check_contract(|c| c.start = at(-500_001), false);
     check_contract(|c| c.classifications = [Internal].into(), true);
-    check_contract(
-        |c| c.classifications = [Public, Internal, Confidential].into(),
-        false,
-    );
+    check_contract(|c| c.classifications = [Public, Internal, Confidential].into(), false);
     check_contract(|c| c.classifications = [Public, Confidential].into(), true);
     check_contract(|c| c.reference = "MSA 2027".parse().unwrap(), false);
 }
@@ -188,14 +153,8 @@ fn a_contract_is_cut_by_what_it_loses() {
 fn an_application_is_cut_by_what_it_loses() {
     check_application(|a| a.entitlements.clear(), true);
     check_application(|a| a.entitlements = vec![entitlement("billing", "read")], true);
-    check_application(
-        |a| a.entitlements = vec![entitlement("billing", "delete read")],
-        true,
-    );
-    check_application(
-        |a| a.entitlements = vec![entitlement("billing", "delete read write")],
-        false,
-    );
+    check_application(|a| a.entitlements = vec![entitlement("billing", "delete read")], true);
+    check_application(|a| a.entitlements = vec![entitlement("billing", "delete read write")], false);
     check_application(|a| a.max_ttl = Some(Ttl::days(1)), true);
     check_application(|a| a.instances = 1, false);
     check_application(|a| a.instances = 3, false);
@@ -273,15 +232,10 @@ fn a_change_that_does_not_fit_is_refused_whether_or_not_it_narrows() {
     let mut world = World::good();
     let mut body = world.contract("acme-2026").clone();
     body.end = at(100_000_001);
-    assert!(matches!(
-        refused(&world, Body::Contract(body)),
-        Denial::BadField { field: "end", .. }
-    ));
+    assert!(matches!(refused(&world, Body::Contract(body)), Denial::BadField { field: "end", .. }));
     world.set_life("person:tina", Life::Ended);
     let mut body = world.application("sync").clone();
     body.entitlements.clear();
-    let dangling = Denial::Dangling {
-        node: id("person:tina"),
-    };
+    let dangling = Denial::Dangling { node: id("person:tina") };
     assert_eq!(refused(&world, Body::Application(body)), dangling);
 }

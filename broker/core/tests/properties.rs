@@ -1,12 +1,6 @@
 //! Random worlds and random wishes: whatever is granted rests on live things, names all of them, and outlives none.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 #[path = "support/bends.rs"]
 mod bends;
@@ -72,11 +66,7 @@ fn granted(
 ) -> Result<(), TestCaseError> {
     let mut world = case.world.clone();
     let expected = facts.expectations();
-    let mut ends = vec![
-        case.caller.expires,
-        world.key(key).not_after,
-        case.now.after(case.max_ttl),
-    ];
+    let mut ends = vec![case.caller.expires, world.key(key).not_after, case.now.after(case.max_ttl)];
     ends.extend(case.ttl.map(|ttl| case.now.after(ttl)));
     ends.extend(world.application("sync").max_ttl.map(|ttl| case.now.after(ttl)));
     for node in rests_on(case, token) {
@@ -86,10 +76,7 @@ fn granted(
             Some(stored) => {
                 prop_assert_eq!(stored.node.life, Life::Open, "{} is not open", node);
                 if case.caller.lineage.contains(&node) {
-                    prop_assert!(
-                        stored.cut.is_none_or(|cut| cut <= case.caller.rev),
-                        "{node} was cut"
-                    );
+                    prop_assert!(stored.cut.is_none_or(|cut| cut <= case.caller.rev), "{node} was cut");
                 }
                 if let Some(bound) = case.bound.as_ref().filter(|b| token && b.lineage.contains(&node)) {
                     prop_assert!(stored.cut.is_none_or(|cut| cut <= bound.rev), "{node} was cut");
@@ -106,36 +93,24 @@ fn granted(
     prop_assert!(expected.iter().any(|e| e.node == key), "the key is not expected");
     prop_assert_eq!(expected.len(), facts.ids().count());
     for expect in expected {
-        prop_assert_eq!(
-            expect.revision,
-            case.world.nodes.get(&expect.node).map(|s| s.revision)
-        );
+        prop_assert_eq!(expect.revision, case.world.nodes.get(&expect.node).map(|s| s.revision));
     }
     ends.extend(case.bound.as_ref().filter(|_| token).map(|bound| bound.expires));
     let end = ends.into_iter().min().unwrap();
-    prop_assert!(
-        expires <= end && case.now < expires,
-        "{expires:?} with a limit of {end:?}"
-    );
+    prop_assert!(expires <= end && case.now < expires, "{expires:?} with a limit of {end:?}");
     prop_assert_eq!(expires.as_millis() % 1_000, 0);
     Ok(())
 }
 
 fn granted_scopes(case: &Case, token: &TokenRecord) -> Result<(), TestCaseError> {
     let mut world = case.world.clone();
-    let (application, audience) = (
-        world.application("sync").clone(),
-        world.audience("billing").clone(),
-    );
+    let (application, audience) = (world.application("sync").clone(), world.audience("billing").clone());
     prop_assert_eq!(&application.environment, &audience.environment);
     prop_assert!(!token.scopes.is_empty());
     for scope in token.scopes.iter() {
         let rule = audience.rule(scope).unwrap();
         prop_assert!(
-            application
-                .entitlements
-                .iter()
-                .any(|e| e.audience == audience.name && e.scopes.contains(scope))
+            application.entitlements.iter().any(|e| e.audience == audience.name && e.scopes.contains(scope))
         );
         prop_assert!(rule.classification <= application.classification);
         prop_assert_eq!(rule.tier, Tier::Standing);
@@ -159,10 +134,7 @@ fn granted_scopes(case: &Case, token: &TokenRecord) -> Result<(), TestCaseError>
 /// Runs the property, and sees to it that a twentieth of the cases at least said something.
 fn run<S: Strategy>(cases: u32, strategy: &S, test: impl Fn(S::Value) -> Result<bool, TestCaseError>) {
     let (said, all) = (Cell::new(0u32), Cell::new(0u32));
-    let config = Config {
-        failure_persistence: None,
-        ..Config::with_cases(cases)
-    };
+    let config = Config { failure_persistence: None, ..Config::with_cases(cases) };
     let result = TestRunner::new(config).run(strategy, |value| {
         all.set(all.get() + 1);
         said.set(said.get() + u32::from(test(value)?));
@@ -171,12 +143,7 @@ fn run<S: Strategy>(cases: u32, strategy: &S, test: impl Fn(S::Value) -> Result<
     if let Err(error) = result {
         panic!("{error}");
     }
-    assert!(
-        said.get() * 20 > all.get(),
-        "only {} of {} cases said something",
-        said.get(),
-        all.get()
-    );
+    assert!(said.get() * 20 > all.get(), "only {} of {} cases said something", said.get(), all.get());
 }
 
 #[test]
@@ -205,38 +172,29 @@ fn whatever_is_granted_rests_on_live_things_names_them_and_outlives_none() {
 #[test]
 fn a_write_that_cuts_nothing_takes_nothing_away() {
     let starting = case_of(manifest(), 0..2);
-    run(
-        4_000,
-        &(starting, proptest::collection::vec(manifest(), 1..3)),
-        |(before, bends)| {
-            let mut wished = before.clone();
-            bends.into_iter().for_each(|bend| bend.apply(&mut wished));
-            let mut after = before.clone();
-            for node in [
-                "contract:reseller-2026",
-                "contract:acme-2026",
-                "audience:billing",
-                "application:sync",
-            ] {
-                let Some(stored) = wished.world.nodes.get(&id(node)) else {
-                    continue;
-                };
-                let body = stored.node.body.clone();
-                match after.world.decide(|facts| decide_write(facts, &body)) {
-                    Ok(Write::Put { node, cut: false, .. }) => after.world.put(*node),
-                    Ok(Write::Put { cut: true, .. } | Write::Unchanged) | Err(_) => {}
-                }
+    run(4_000, &(starting, proptest::collection::vec(manifest(), 1..3)), |(before, bends)| {
+        let mut wished = before.clone();
+        bends.into_iter().for_each(|bend| bend.apply(&mut wished));
+        let mut after = before.clone();
+        for node in ["contract:reseller-2026", "contract:acme-2026", "audience:billing", "application:sync"] {
+            let Some(stored) = wished.world.nodes.get(&id(node)) else {
+                continue;
+            };
+            let body = stored.node.body.clone();
+            match after.world.decide(|facts| decide_write(facts, &body)) {
+                Ok(Write::Put { node, cut: false, .. }) => after.world.put(*node),
+                Ok(Write::Put { cut: true, .. } | Write::Unchanged) | Err(_) => {}
             }
-            let changed = after.world.nodes != before.world.nodes;
-            if let Ok(old) = before.token() {
-                let new = after.token();
-                prop_assert!(new.is_ok(), "{new:?}");
-                prop_assert!(new.unwrap().expires >= old.expires);
-            }
-            if let (Ok(old), Ok(new)) = (before.certificate(), after.certificate()) {
-                prop_assert!(new.lineage == old.lineage);
-            }
-            Ok(changed && before.token().is_ok())
-        },
-    );
+        }
+        let changed = after.world.nodes != before.world.nodes;
+        if let Ok(old) = before.token() {
+            let new = after.token();
+            prop_assert!(new.is_ok(), "{new:?}");
+            prop_assert!(new.unwrap().expires >= old.expires);
+        }
+        if let (Ok(old), Ok(new)) = (before.certificate(), after.certificate()) {
+            prop_assert!(new.lineage == old.lineage);
+        }
+        Ok(changed && before.token().is_ok())
+    });
 }

@@ -1,12 +1,6 @@
 //! `decide_renewal`: a certificate is followed by one key, and a second one is noticed.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
@@ -24,11 +18,7 @@ use support::{
 
 fn renew(world: &World, caller: &Shown, key: u8) -> Result<Outcome, Denial> {
     let issuer = name("root-1");
-    let terms = Terms {
-        era: ERA,
-        key: &issuer,
-        max_ttl: Ttl::days(1),
-    };
+    let terms = Terms { era: ERA, key: &issuer, max_ttl: Ttl::days(1) };
     world.decide(|facts| decide_renewal(facts, caller, digest(key), Nonce([2; 8]), &terms, NOW))
 }
 
@@ -43,10 +33,7 @@ fn issued(outcome: Result<Outcome, Denial>) -> (CertificateRecord, Vec<Node>) {
 /// The world after this renewal.
 #[track_caller]
 fn renewed(mut world: World, caller: &Shown, key: u8) -> World {
-    issued(renew(&world, caller, key))
-        .1
-        .into_iter()
-        .for_each(|node| world.put(node));
+    issued(renew(&world, caller, key)).1.into_iter().for_each(|node| world.put(node));
     world
 }
 
@@ -61,10 +48,7 @@ fn check(bend: impl FnOnce(&mut World, &mut Shown), expected: Option<Denial>) {
 fn check_alarm(world: &mut World, caller: &Shown, key: u8) {
     let body = world.at("identity:sync-1").node.body.clone();
     let expected = Outcome::Alarm {
-        suspended: Node {
-            life: Life::Suspended,
-            body,
-        },
+        suspended: Node { life: Life::Suspended, body },
         because: Suspicion::RenewedTwice,
         denial: Denial::RenewedTwice,
     };
@@ -80,10 +64,7 @@ fn a_caller_of_each_kind_renews_with_a_new_key() {
     ] {
         let mut world = World::good();
         let (record, puts) = issued(renew(&world, &caller, 50));
-        assert_eq!(
-            (&record.subject, &record.identity),
-            (&caller.subject, &caller.identity)
-        );
+        assert_eq!((&record.subject, &record.identity), (&caller.subject, &caller.identity));
         assert_eq!((&record.audience, record.key), (&None, digest(50)));
         assert_eq!(record.lineage, caller.lineage);
         let mut identity = world.identity(caller.identity.as_str()).clone();
@@ -112,10 +93,7 @@ fn a_second_renewal_with_another_key_suspends_the_identity() {
 #[test]
 fn an_older_certificate_than_the_one_before_asks_for_nothing() {
     let mut world = renewed(World::good(), &caller(), 50);
-    let second = Shown {
-        key: digest(50),
-        ..caller()
-    };
+    let second = Shown { key: digest(50), ..caller() };
     world = renewed(world, &second, 51);
     assert!(renew(&world, &second, 51).is_ok());
     check_alarm(&mut world, &caller(), 51);
@@ -127,10 +105,7 @@ fn an_older_certificate_than_the_one_before_asks_for_nothing() {
 fn a_new_key_is_neither_the_one_that_asks_nor_the_one_before() {
     assert_eq!(renew(&World::good(), &caller(), 10), Err(Denial::KeyReused));
     let world = renewed(World::good(), &caller(), 50);
-    let second = Shown {
-        key: digest(50),
-        ..caller()
-    };
+    let second = Shown { key: digest(50), ..caller() };
     assert_eq!(renew(&world, &second, 50), Err(Denial::KeyReused));
     // Back to the first key: the first certificate could then renew a second time, unnoticed.
     assert_eq!(renew(&world, &second, 10), Err(Denial::KeyReused));
@@ -140,10 +115,7 @@ fn a_new_key_is_neither_the_one_that_asks_nor_the_one_before() {
 #[test]
 fn a_suspended_identity_renews_no_more() {
     for life in [Life::Suspended, Life::Ended] {
-        let dead = Denial::CallerDead {
-            node: id("identity:sync-1"),
-            life,
-        };
+        let dead = Denial::CallerDead { node: id("identity:sync-1"), life };
         check(|w, _| w.set_life("identity:sync-1", life), Some(dead));
     }
 }
@@ -152,10 +124,7 @@ fn a_suspended_identity_renews_no_more() {
 fn offboarded_vendor_cannot_renew() {
     for node in caller().lineage.nodes() {
         for life in [Life::Suspended, Life::Ended] {
-            let dead = Denial::CallerDead {
-                node: node.clone(),
-                life,
-            };
+            let dead = Denial::CallerDead { node: node.clone(), life };
             check(|w, _| w.set_life(&node.to_string(), life), Some(dead));
         }
         // Suspended and resumed, or narrowed, it may.
@@ -166,10 +135,7 @@ fn offboarded_vendor_cannot_renew() {
 #[test]
 fn what_is_no_live_identity_certificate_does_not_renew() {
     check(|_, c| c.expires = at(1), None);
-    check(
-        |_, c| c.expires = NOW,
-        Some(Denial::CallerExpired { expired: NOW }),
-    );
+    check(|_, c| c.expires = NOW, Some(Denial::CallerExpired { expired: NOW }));
     check(|_, c| c.era = Era::new(1), Some(Denial::CallerOfOtherEra));
     check(|w, _| w.end_credential(CALLER_REV), Some(Denial::CallerEnded));
     check(|_, c| *c = bound(), Some(Denial::NotAnIdentity));
@@ -185,17 +151,9 @@ fn a_client_certificate_raises_no_alarm() {
 fn a_contract_that_has_not_begun_lets_its_instances_renew_and_one_that_is_over_does_not() {
     for text in ["acme-2026", "reseller-2026"] {
         check(|w, _| w.contract(text).start = at(1_000), None);
-        let over = Denial::ContractOver {
-            contract: name(text),
-            end: NOW,
-        };
+        let over = Denial::ContractOver { contract: name(text), end: NOW };
         check(|w, _| w.contract(text).end = NOW, Some(over));
-        check(
-            |w, _| w.contract(text).end = at(1),
-            Some(Denial::NothingLeft {
-                bound_by: Bound::Contract,
-            }),
-        );
+        check(|w, _| w.contract(text).end = at(1), Some(Denial::NothingLeft { bound_by: Bound::Contract }));
     }
 }
 
@@ -217,10 +175,7 @@ fn renewal_rests_on_what_stands_above_now() {
     let lineage = issued(renew(&world, &caller(), 50)).0.lineage;
     assert!(lineage.contains(&id("contract:next")) && !lineage.contains(&id("contract:acme-2026")));
     world.set_life("contract:next", Life::Ended);
-    let closed = Denial::SubjectClosed {
-        node: id("contract:next"),
-        life: Life::Ended,
-    };
+    let closed = Denial::SubjectClosed { node: id("contract:next"), life: Life::Ended };
     assert_eq!(renew(&world, &caller(), 50), Err(closed));
 }
 

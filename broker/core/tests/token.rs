@@ -1,12 +1,6 @@
 //! `decide_token`: the yes, each no, and the boundary instant.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
@@ -45,28 +39,16 @@ fn an_entitled_application_gets_a_token() {
     );
     assert_eq!(token.thumbprint, Some(bound().thumbprint));
     assert_eq!(token.issued, NOW);
-    assert_eq!(
-        (token.expires, token.bound_by),
-        (at(800_000).floor_secs(), Bound::Parent)
-    );
+    assert_eq!((token.expires, token.bound_by), (at(800_000).floor_secs(), Bound::Parent));
     assert_eq!(token.key, name("token-1"));
 }
 
 #[test]
 fn an_unbound_token_takes_scopes_that_allow_it() {
-    let mut case = Case {
-        bound: None,
-        scopes: "read".into(),
-        ..Case::good()
-    };
+    let mut case = Case { bound: None, scopes: "read".into(), ..Case::good() };
     assert_eq!(case.token().unwrap().thumbprint, None);
     case.scopes = "read write".into();
-    assert_eq!(
-        case.token(),
-        Err(Denial::BindingRequired {
-            scope: "write".parse().unwrap()
-        })
-    );
+    assert_eq!(case.token(), Err(Denial::BindingRequired { scope: "write".parse().unwrap() }));
 }
 
 #[test]
@@ -76,21 +58,10 @@ fn a_caller_of_another_era_is_refused() {
 
 #[test]
 fn a_caller_is_refused_from_the_instant_of_its_expiry() {
-    check(
-        |c| c.caller.expires = NOW,
-        Some(Denial::CallerExpired { expired: NOW }),
-    );
-    check(
-        |c| c.caller.expires = at(-1),
-        Some(Denial::CallerExpired { expired: at(-1) }),
-    );
+    check(|c| c.caller.expires = NOW, Some(Denial::CallerExpired { expired: NOW }));
+    check(|c| c.caller.expires = at(-1), Some(Denial::CallerExpired { expired: at(-1) }));
     // One millisecond is alive, but it is not a whole second.
-    check(
-        |c| c.caller.expires = at(1),
-        Some(Denial::NothingLeft {
-            bound_by: Bound::Parent,
-        }),
-    );
+    check(|c| c.caller.expires = at(1), Some(Denial::NothingLeft { bound_by: Bound::Parent }));
     check(|c| c.caller.expires = at(1_000), None);
 }
 
@@ -116,10 +87,7 @@ fn an_identity_certificate_from_before_a_cut_renews_first() {
     for node in line.nodes().iter().map(ToString::to_string) {
         check(|c| c.world.cut(&node, CALLER_REV - 1), None);
         check(|c| c.world.cut(&node, CALLER_REV), None);
-        check(
-            |c| c.world.cut(&node, CALLER_REV + 1),
-            Some(Denial::RenewFirst { node: id(&node) }),
-        );
+        check(|c| c.world.cut(&node, CALLER_REV + 1), Some(Denial::RenewFirst { node: id(&node) }));
     }
 }
 
@@ -130,10 +98,7 @@ fn a_client_certificate_is_no_caller() {
 
 #[test]
 fn people_and_verifiers_get_no_tokens() {
-    check(
-        |c| c.caller = caller_person("ada"),
-        Some(Denial::NotAnApplication),
-    );
+    check(|c| c.caller = caller_person("ada"), Some(Denial::NotAnApplication));
     let gate = shown(CALLER_REV, "verifier:gate identity:gate-1", 30);
     check(|c| c.caller = gate, Some(Denial::NotAnApplication));
 }
@@ -142,8 +107,7 @@ fn people_and_verifiers_get_no_tokens() {
 #[test]
 fn what_stands_above_now_has_to_be_open_too() {
     let moved = |c: &mut Case| {
-        c.world
-            .open(Body::Contract(contract("next", "acme", Some("reseller-2026"))));
+        c.world.open(Body::Contract(contract("next", "acme", Some("reseller-2026"))));
         c.world.application("sync").contract = name("next");
     };
     check(moved, None);
@@ -154,13 +118,7 @@ fn what_stands_above_now_has_to_be_open_too() {
         }
     };
     for life in [Life::Suspended, Life::Ended] {
-        check(
-            closed(life),
-            Some(Denial::SubjectClosed {
-                node: id("contract:next"),
-                life,
-            }),
-        );
+        check(closed(life), Some(Denial::SubjectClosed { node: id("contract:next"), life }));
     }
 }
 
@@ -170,19 +128,13 @@ fn a_chain_deeper_than_four_mints_nothing() {
         move |c: &mut Case| {
             for n in 1..=vendors {
                 let parent = (n > 1).then(|| format!("v{}", n - 1));
-                c.world
-                    .open(Body::Vendor(vendor(&format!("v{n}"), parent.as_deref(), "rolf")));
+                c.world.open(Body::Vendor(vendor(&format!("v{n}"), parent.as_deref(), "rolf")));
             }
             c.world.vendor("reseller").parent = Some(name(&format!("v{vendors}")));
         }
     };
     check(deep(2), None);
-    check(
-        deep(3),
-        Some(Denial::ChainTooDeep {
-            node: id("vendor:v1"),
-        }),
-    );
+    check(deep(3), Some(Denial::ChainTooDeep { node: id("vendor:v1") }));
 }
 
 #[test]
@@ -191,16 +143,11 @@ fn every_contract_above_has_to_be_running() {
         let contract = name(text);
         check(|c| c.world.contract(text).start = NOW, None);
         let start = at(1);
-        let early = Denial::ContractNotBegun {
-            contract: contract.clone(),
-            start,
-        };
+        let early = Denial::ContractNotBegun { contract: contract.clone(), start };
         check(|c| c.world.contract(text).start = start, Some(early));
         let over = Denial::ContractOver { contract, end: NOW };
         check(|c| c.world.contract(text).end = NOW, Some(over));
-        let last = Denial::NothingLeft {
-            bound_by: Bound::Contract,
-        };
+        let last = Denial::NothingLeft { bound_by: Bound::Contract };
         check(|c| c.world.contract(text).end = at(1), Some(last));
         check(|c| c.world.contract(text).end = at(1_000), None);
     }
@@ -212,39 +159,26 @@ fn what_it_is_not_entitled_to_and_what_does_not_exist_look_alike() {
         let audience = name(text);
         check(
             |c| c.audience = audience.clone(),
-            Some(Denial::UnknownAudience {
-                audience: audience.clone(),
-            }),
+            Some(Denial::UnknownAudience { audience: audience.clone() }),
         );
     }
     let audience = name("billing");
     check(
         |c| c.world.remove("audience:billing"),
-        Some(Denial::UnknownAudience {
-            audience: audience.clone(),
-        }),
+        Some(Denial::UnknownAudience { audience: audience.clone() }),
     );
     for life in [Life::Suspended, Life::Ended] {
-        let closed = Denial::AudienceClosed {
-            audience: audience.clone(),
-            life,
-        };
+        let closed = Denial::AudienceClosed { audience: audience.clone(), life };
         check(|c| c.world.set_life("audience:billing", life), Some(closed));
     }
 }
 
 #[test]
 fn no_token_crosses_environments() {
-    let other = Denial::OtherEnvironment {
-        audience: name("lab"),
-        environment: name("prod"),
-    };
+    let other = Denial::OtherEnvironment { audience: name("lab"), environment: name("prod") };
     let entitled = |c: &mut Case| {
         c.audience = name("lab");
-        c.world
-            .application("sync")
-            .entitlements
-            .push(entitlement("lab", "read"));
+        c.world.application("sync").entitlements.push(entitlement("lab", "read"));
     };
     check(entitled, Some(other));
 }
@@ -260,35 +194,12 @@ fn each_scope_asked_for_has_to_be_allowed() {
         }
     };
     check(|c| c.scopes = String::new(), Some(Denial::NoScope));
-    check(
-        |c| c.scopes = "read delete".into(),
-        Some(Denial::ScopeNotEntitled {
-            scope: scope("delete"),
-        }),
-    );
-    check(
-        granted("gone"),
-        Some(Denial::UnknownScope { scope: scope("gone") }),
-    );
-    let above = Denial::AboveClassification {
-        scope: scope("audit"),
-        classification: Restricted,
-    };
+    check(|c| c.scopes = "read delete".into(), Some(Denial::ScopeNotEntitled { scope: scope("delete") }));
+    check(granted("gone"), Some(Denial::UnknownScope { scope: scope("gone") }));
+    let above = Denial::AboveClassification { scope: scope("audit"), classification: Restricted };
     check(granted("audit"), Some(above));
-    check(
-        granted("delete"),
-        Some(Denial::GrantRequired {
-            scope: scope("delete"),
-            tier: Tier::Jit,
-        }),
-    );
-    check(
-        granted("unlock"),
-        Some(Denial::GrantRequired {
-            scope: scope("unlock"),
-            tier: Tier::BreakGlass,
-        }),
-    );
+    check(granted("delete"), Some(Denial::GrantRequired { scope: scope("delete"), tier: Tier::Jit }));
+    check(granted("unlock"), Some(Denial::GrantRequired { scope: scope("unlock"), tier: Tier::BreakGlass }));
     for contract in ["acme-2026", "reseller-2026"] {
         let outside = Denial::OutsideContract {
             scope: scope("read"),
@@ -327,24 +238,14 @@ fn a_token_given_again_is_the_one_that_was_recorded() {
     let event = |action| Event::new(NOW, ChangeId::new([1; 16]), Actor::Broker, action);
     let again = Permit::token_again(&event(Action::TokenMinted(record.clone()))).unwrap();
     assert_eq!(again.record(), &record);
-    assert!(
-        Permit::token_again(&event(Action::Ended {
-            node: id("vendor:acme"),
-            reason: None
-        }))
-        .is_none()
-    );
+    assert!(Permit::token_again(&event(Action::Ended { node: id("vendor:acme"), reason: None })).is_none());
     assert!(Permit::certificate_again(&event(Action::TokenMinted(record))).is_none());
 }
 
 #[test]
 fn a_good_world_is_good_for_any_asked_lifetime() {
     for ttl in [1, 2, 899, 900, 901, 86_400, u32::MAX] {
-        let case = Case {
-            ttl: Some(secs(ttl)),
-            certificate_key: digest(9),
-            ..Case::good()
-        };
+        let case = Case { ttl: Some(secs(ttl)), certificate_key: digest(9), ..Case::good() };
         assert!(case.world.nodes.len() == World::good().nodes.len());
         let token = case.token();
         // A second that is only half left is still left.

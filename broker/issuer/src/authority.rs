@@ -49,27 +49,13 @@ impl Authority {
             return Err(Mismatch::Form);
         }
         let serial = parsed.raw_serial().to_vec();
-        let statement = Self::statement(
-            domain,
-            audience.as_ref(),
-            serial,
-            (key.not_before, key.not_after),
-            &secret,
-        );
+        let statement =
+            Self::statement(domain, audience.as_ref(), serial, (key.not_before, key.not_after), &secret);
         check_parsed(&parsed, &statement)?;
-        let opened = Self {
-            name: statement.subject,
-            key_id: key_id(&statement.spki),
-            key,
-            audience,
-            secret,
-        };
+        let opened = Self { name: statement.subject, key_id: key_id(&statement.spki), key, audience, secret };
         // The signature of a root proves nothing, but a damaged certificate should not be published.
         let (_, parsed) = X509Certificate::from_der(&opened.key.public.0).map_err(|_| Mismatch::Form)?;
-        opened
-            .signed(&opened.key.public.0, &parsed)
-            .then_some(())
-            .ok_or(Mismatch::Form)?;
+        opened.signed(&opened.key.public.0, &parsed).then_some(()).ok_or(Mismatch::Form)?;
         Ok(opened)
     }
 

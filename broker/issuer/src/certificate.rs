@@ -50,11 +50,7 @@ fn sign_built(
     if let Some(id) = &statement.issuer_key_id {
         issuer.key_identifier_method = KeyIdMethod::PreSpecified(id.clone());
     }
-    let guarded = Guarded {
-        statement,
-        secret: authority,
-        refused: OnceCell::new(),
-    };
+    let guarded = Guarded { statement, secret: authority, refused: OnceCell::new() };
     let signed = params.signed_by(public_key, &Issuer::from_params(&issuer, &guarded));
     match (guarded.refused.get(), signed) {
         (Some(mismatch), _) => Err(BuildError::Refused(*mismatch)),
@@ -120,11 +116,7 @@ fn params(statement: &Statement) -> Option<CertificateParams> {
 }
 
 fn leaf(purpose: ExtendedKeyUsagePurpose) -> (IsCa, Vec<KeyUsagePurpose>, Vec<ExtendedKeyUsagePurpose>) {
-    (
-        IsCa::ExplicitNoCa,
-        vec![KeyUsagePurpose::DigitalSignature],
-        vec![purpose],
-    )
+    (IsCa::ExplicitNoCa, vec![KeyUsagePurpose::DigitalSignature], vec![purpose])
 }
 
 fn distinguished(name: &Distinguished) -> DistinguishedName {

@@ -113,18 +113,9 @@ pub(crate) fn check_parsed(tbs: &TbsCertificate<'_>, statement: &Statement) -> R
     said(tbs.raw_serial() == statement.serial, Mismatch::Serial)?;
     let ecdsa = tbs.signature.algorithm == OID_SIG_ECDSA_WITH_SHA256 && tbs.signature.parameters.is_none();
     said(ecdsa, Mismatch::Algorithm)?;
-    said(
-        distinguished(&tbs.issuer).as_ref() == Some(&statement.issuer),
-        Mismatch::Issuer,
-    )?;
-    said(
-        distinguished(&tbs.subject).as_ref() == Some(&statement.subject),
-        Mismatch::Subject,
-    )?;
-    said(
-        validity(tbs) == Some((statement.not_before, statement.expires)),
-        Mismatch::Validity,
-    )?;
+    said(distinguished(&tbs.issuer).as_ref() == Some(&statement.issuer), Mismatch::Issuer)?;
+    said(distinguished(&tbs.subject).as_ref() == Some(&statement.subject), Mismatch::Subject)?;
+    said(validity(tbs) == Some((statement.not_before, statement.expires)), Mismatch::Validity)?;
     said(tbs.subject_pki.raw == statement.spki, Mismatch::Key)?;
     check_extensions(&Extensions::of(tbs)?, statement)
 }
@@ -137,10 +128,7 @@ fn check_extensions(seen: &Extensions<'_>, statement: &Statement) -> Result<(), 
         Role::Client => (DIGITAL_SIGNATURE, Some(Role::Client), leaf_constraints()),
         Role::Server => (DIGITAL_SIGNATURE, Some(Role::Server), leaf_constraints()),
     };
-    said(
-        seen.usage.is_some_and(|usage| usage.flags == flags),
-        Mismatch::Usage,
-    )?;
+    said(seen.usage.is_some_and(|usage| usage.flags == flags), Mismatch::Usage)?;
     said(seen.purpose()? == purpose, Mismatch::Usage)?;
     said(seen.constraints == Some(&constraints), Mismatch::Constraints)?;
     let own_id = key_id(&statement.spki);
@@ -155,17 +143,11 @@ const KEY_CERT_SIGN: u16 = 1 << 5;
 const CRL_SIGN: u16 = 1 << 6;
 
 const fn authority_constraints() -> BasicConstraints {
-    BasicConstraints {
-        ca: true,
-        path_len_constraint: Some(0),
-    }
+    BasicConstraints { ca: true, path_len_constraint: Some(0) }
 }
 
 const fn leaf_constraints() -> BasicConstraints {
-    BasicConstraints {
-        ca: false,
-        path_len_constraint: None,
-    }
+    BasicConstraints { ca: false, path_len_constraint: None }
 }
 
 /// The id of a key: the first 20 bytes of the SHA-256 over its SubjectPublicKeyInfo (RFC 7093, section 2, method 4).

@@ -128,9 +128,7 @@ fn verification(kind: Kind, oid: &Oid<'_>) -> Result<&'static dyn VerificationAl
         (Kind::Rsa, OID_PKCS1_SHA512WITHRSA, &RSA_PKCS1_2048_8192_SHA512),
     ];
     let found = known.iter().find(|(of, name, _)| *of == kind && name == oid);
-    found
-        .map(|(_, _, algorithm)| *algorithm)
-        .ok_or(CsrError::UnsupportedAlgorithm)
+    found.map(|(_, _, algorithm)| *algorithm).ok_or(CsrError::UnsupportedAlgorithm)
 }
 
 /// `ecdsa-with-SHA1` (RFC 3279, section 2.2.3).
@@ -149,9 +147,5 @@ fn refuse_wishes(extension: &X509Extension<'_>) -> Result<(), CsrError> {
     } else {
         false
     };
-    if authority {
-        Err(CsrError::AsksForAuthority)
-    } else {
-        Ok(())
-    }
+    if authority { Err(CsrError::AsksForAuthority) } else { Ok(()) }
 }

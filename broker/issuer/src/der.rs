@@ -5,9 +5,8 @@ pub(crate) const UTF8_STRING: u8 = 0x0c;
 pub(crate) const SEQUENCE: u8 = 0x30;
 
 /// `ecdsa-with-SHA256` as an AlgorithmIdentifier, without parameters (RFC 5758, section 3.2).
-pub(crate) const ECDSA_WITH_SHA256: [u8; 12] = [
-    0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02,
-];
+pub(crate) const ECDSA_WITH_SHA256: [u8; 12] =
+    [0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
 
 /// A value: tag, length in the shortest form (section 10.1), content.
 pub(crate) fn write(tag: u8, content: &[u8]) -> Vec<u8> {

@@ -51,31 +51,18 @@ impl<'a> Extensions<'a> {
                 self.constraints.replace(constraints).is_none()
             }
             ParsedExtension::UnsupportedExtension { oid }
-                if oid
-                    .iter()
-                    .is_some_and(|arcs| arcs.eq(LINEAGE_OID.iter().copied())) =>
+                if oid.iter().is_some_and(|arcs| arcs.eq(LINEAGE_OID.iter().copied())) =>
             {
                 self.stamp.replace(extension.value).is_none()
             }
             _ => false,
         };
-        if first && extension.critical == must_be_critical {
-            Ok(())
-        } else {
-            Err(Mismatch::Extension)
-        }
+        if first && extension.critical == must_be_critical { Ok(()) } else { Err(Mismatch::Extension) }
     }
 
     pub(crate) fn alt_names(&self) -> Result<Vec<AltName>, Mismatch> {
-        let names = self
-            .names
-            .map(|names| names.general_names.as_slice())
-            .unwrap_or_default();
-        names
-            .iter()
-            .map(alt_name)
-            .collect::<Option<_>>()
-            .ok_or(Mismatch::Names)
+        let names = self.names.map(|names| names.general_names.as_slice()).unwrap_or_default();
+        names.iter().map(alt_name).collect::<Option<_>>().ok_or(Mismatch::Names)
     }
 
     /// The one purpose that it is for, if it names any.

@@ -90,13 +90,7 @@ pub fn generate(
     let secret = Secret::open(&pkcs8, plan.algorithm, Writing::X509).ok_or(Unspecified)?;
     let certify = |audience| {
         let validity = (not_before, not_after);
-        Ok::<_, GenerateError>(Authority::certify(
-            domain,
-            audience,
-            serial()?,
-            validity,
-            &secret,
-        )?)
+        Ok::<_, GenerateError>(Authority::certify(domain, audience, serial()?, validity, &secret)?)
     };
     let public = match &plan.purpose {
         KeyPurpose::Identity => certify(None)?,

@@ -143,10 +143,7 @@ fn verifier(wanted: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier
         return Err(new_error(ErrorKind::InvalidAlgorithm));
     }
     let public = UnparsedPublicKey::new(ring, key.try_get_as_bytes()?.to_vec());
-    Ok(Box::new(Verifying {
-        public,
-        algorithm: *wanted,
-    }))
+    Ok(Box::new(Verifying { public, algorithm: *wanted }))
 }
 
 fn unsupported() -> Error {

@@ -128,12 +128,7 @@ impl KeyRing {
         if !jwt_provider::install() {
             return Err(OpenError::OtherProvider);
         }
-        let mut ring = Self {
-            realm,
-            tokens: Vec::new(),
-            authorities: Vec::new(),
-            audits: Vec::new(),
-        };
+        let mut ring = Self { realm, tokens: Vec::new(), authorities: Vec::new(), audits: Vec::new() };
         for (key, sealed) in keys {
             ring.take(kek, key, sealed.as_ref())?;
         }
@@ -144,10 +139,8 @@ impl KeyRing {
         if self.keys().any(|known| known.name == key.name) {
             return Err(OpenError::Twice(key.name));
         }
-        let pkcs8 = kek.open(&key, sealed).map_err(|source| OpenError::Sealed {
-            key: key.name.clone(),
-            source,
-        })?;
+        let pkcs8 =
+            kek.open(&key, sealed).map_err(|source| OpenError::Sealed { key: key.name.clone(), source })?;
         let writing = match key.purpose {
             KeyPurpose::Identity | KeyPurpose::Audience { .. } => Writing::X509,
             KeyPurpose::Token | KeyPurpose::Audit => Writing::Jws,
@@ -190,9 +183,7 @@ impl KeyRing {
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
         let tokens = self.tokens.iter().map(TokenKey::key);
         let authorities = self.authorities.iter().map(Authority::key);
-        tokens
-            .chain(authorities)
-            .chain(self.audits.iter().map(|(key, _)| key))
+        tokens.chain(authorities).chain(self.audits.iter().map(|(key, _)| key))
     }
 
     /// The key that signs tokens now: of those in force, the one that began last.

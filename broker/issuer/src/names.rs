@@ -104,10 +104,7 @@ impl Distinguished {
 
     /// The name of a leaf.
     pub(crate) fn leaf(common_name: &str) -> Self {
-        Self {
-            organization: None,
-            common_name: common_name.to_owned(),
-        }
+        Self { organization: None, common_name: common_name.to_owned() }
     }
 }
 

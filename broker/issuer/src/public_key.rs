@@ -23,9 +23,7 @@ const P256_PREFIX: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
     0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
-const ED25519_PREFIX: [u8; 12] = [
-    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
-];
+const ED25519_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// What kind of key it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,12 +75,7 @@ impl PublicKey {
         if built.subject_public_key_info() != der {
             return Err(PublicKeyError::Form);
         }
-        Ok(Self {
-            kind,
-            spki: der.to_vec(),
-            bare: parsed.subject_public_key.data.to_vec(),
-            built,
-        })
+        Ok(Self { kind, spki: der.to_vec(), bare: parsed.subject_public_key.data.to_vec(), built })
     }
 
     /// SHA-256 over its DER SubjectPublicKeyInfo.
@@ -156,16 +149,9 @@ pub fn public_key_digest(text: &str) -> Result<Digest, PublicKeyError> {
 
 fn kind(spki: &SubjectPublicKeyInfo<'_>) -> Result<Kind, PublicKeyError> {
     let (oid, bits) = (&spki.algorithm.algorithm, &spki.subject_public_key.data);
-    let curve = || {
-        spki.algorithm
-            .parameters
-            .as_ref()
-            .and_then(|any| any.as_oid().ok())
-    };
+    let curve = || spki.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok());
     if *oid == OID_SIG_ED25519 {
-        return (bits.len() == 32)
-            .then_some(Kind::Ed25519)
-            .ok_or(PublicKeyError::Form);
+        return (bits.len() == 32).then_some(Kind::Ed25519).ok_or(PublicKeyError::Form);
     }
     if *oid == OID_KEY_TYPE_EC_PUBLIC_KEY {
         let (kind, length) = match curve() {
@@ -215,14 +201,8 @@ fn openssh_spki(line: &str) -> Result<Vec<u8>, PublicKeyError> {
         return Err(PublicKeyError::Form);
     };
     if kind != SSH_ED25519 && kind != SSH_P256 {
-        let known = ["ssh-", "ecdsa-", "sk-"]
-            .iter()
-            .any(|start| kind.starts_with(start));
-        return Err(if known {
-            PublicKeyError::Unsupported
-        } else {
-            PublicKeyError::Form
-        });
+        let known = ["ssh-", "ecdsa-", "sk-"].iter().any(|start| kind.starts_with(start));
+        return Err(if known { PublicKeyError::Unsupported } else { PublicKeyError::Form });
     }
     let blob = STANDARD.decode(blob).map_err(|_| PublicKeyError::Form)?;
     let fields = fields(&blob).ok_or(PublicKeyError::Form)?;
@@ -265,16 +245,10 @@ mod tests {
 
     #[test]
     fn the_same_key_has_the_same_digest_in_either_form() {
-        assert_eq!(
-            public_key_digest(P256).unwrap(),
-            public_key_digest(P256_PEM).unwrap()
-        );
+        assert_eq!(public_key_digest(P256).unwrap(), public_key_digest(P256_PEM).unwrap());
         let mut with_crlf = P256_PEM.replace('\n', "\r\n");
         with_crlf.insert(0, '\n');
-        assert_eq!(
-            public_key_digest(&with_crlf).unwrap(),
-            public_key_digest(P256).unwrap()
-        );
+        assert_eq!(public_key_digest(&with_crlf).unwrap(), public_key_digest(P256).unwrap());
     }
 
     #[test]
@@ -297,31 +271,16 @@ mod tests {
         check("ssh-rsa AAAA", PublicKeyError::Unsupported);
         check("sk-ssh-ed25519@openssh.com AAAA", PublicKeyError::Unsupported);
         check(&format!("{ED25519}\n{ED25519}"), PublicKeyError::Form);
-        check(
-            &ED25519.replace("ssh-ed25519 ", "ecdsa-sha2-nistp256 "),
-            PublicKeyError::Form,
-        );
-        check(
-            "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----",
-            PublicKeyError::Private,
-        );
+        check(&ED25519.replace("ssh-ed25519 ", "ecdsa-sha2-nistp256 "), PublicKeyError::Form);
+        check("-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----", PublicKeyError::Private);
         check("-----BEGIN OPENSSH PRIVATE KEY-----", PublicKeyError::Private);
-        check(
-            "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----",
-            PublicKeyError::Form,
-        );
+        check("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", PublicKeyError::Form);
         check(&"x".repeat(MAX_TEXT + 1), PublicKeyError::Form);
     }
 
     #[test]
     fn the_bits_of_a_modulus_are_counted_without_leading_zeros() {
-        for (number, bits) in [
-            (&[][..], 0),
-            (&[0], 0),
-            (&[1], 1),
-            (&[0, 0x80], 8),
-            (&[0x7f, 0], 15),
-        ] {
+        for (number, bits) in [(&[][..], 0), (&[0], 0), (&[1], 1), (&[0, 0x80], 8), (&[0x7f, 0], 15)] {
             assert_eq!(bit_length(number), bits);
         }
     }

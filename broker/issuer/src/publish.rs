@@ -26,18 +26,13 @@ impl KeyRing {
     #[must_use]
     pub fn key_set(&self, now: Timestamp) -> JwkSet {
         let alive = self.tokens().iter().filter(|key| now < key.key().not_after);
-        JwkSet {
-            keys: alive.map(jwk).collect(),
-        }
+        JwkSet { keys: alive.map(jwk).collect() }
     }
 
     /// All CAs that still vouch for something.
     #[must_use]
     pub fn trust_bundle(&self, now: Timestamp) -> TrustBundle {
-        let mut bundle = TrustBundle {
-            roots: Vec::new(),
-            audiences: BTreeMap::new(),
-        };
+        let mut bundle = TrustBundle { roots: Vec::new(), audiences: BTreeMap::new() };
         let alive = |ca: &&Authority| now < ca.key().not_after;
         for authority in self.authorities().iter().filter(alive) {
             let place = match authority.audience() {
@@ -55,22 +50,14 @@ fn jwk(key: &TokenKey) -> Jwk {
     let (name, algorithm) = match key.key().algorithm {
         // An uncompressed point: `04`, then both coordinates (RFC 7518, section 6.2.1).
         KeyAlgorithm::Es256 => {
-            let (x, y) = key
-                .public()
-                .get(1..)
-                .unwrap_or_default()
-                .split_at_checked(32)
-                .unwrap_or_default();
+            let (x, y) = key.public().get(1..).unwrap_or_default().split_at_checked(32).unwrap_or_default();
             let parameters = EllipticCurveKeyParameters {
                 key_type: EllipticCurveKeyType::EC,
                 curve: EllipticCurve::P256,
                 x: encode(x),
                 y: encode(y),
             };
-            (
-                JwkAlgorithm::ES256,
-                AlgorithmParameters::EllipticCurve(parameters),
-            )
+            (JwkAlgorithm::ES256, AlgorithmParameters::EllipticCurve(parameters))
         }
         // RFC 8037, section 2.
         KeyAlgorithm::EdDsa => {

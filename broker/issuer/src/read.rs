@@ -112,14 +112,7 @@ impl KeyRing {
         };
         let subject = subject.ok_or(Mismatch::Names)?;
         let (not_before, expires) = validity(certificate).ok_or(Mismatch::Validity)?;
-        let said = Said {
-            subject: &subject,
-            serial,
-            not_before,
-            expires,
-            era,
-            lineage: &lineage,
-        };
+        let said = Said { subject: &subject, serial, not_before, expires, era, lineage: &lineage };
         let spki = certificate.subject_pki.raw;
         let leaf = said.leaf(self, spki.to_vec());
         check_parsed(certificate, &authority.statement_of(leaf))?;
@@ -163,9 +156,7 @@ impl KeyRing {
         }
         let identity = identity_of(&record.lineage, &record.subject, record.audience.as_ref());
         if identity != Some(&record.identity) {
-            return Err(SignError::Unfit(
-                "a lineage without its subject, identity or audience",
-            ));
+            return Err(SignError::Unfit("a lineage without its subject, identity or audience"));
         }
         let said = Said {
             subject: &record.subject,

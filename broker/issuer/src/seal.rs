@@ -121,11 +121,7 @@ impl KeyEncryptionKey {
         let mut opened = Zeroizing::new(rest.to_vec());
         let length = self
             .aead()?
-            .open_in_place(
-                Nonce::assume_unique_for_key(*nonce),
-                Aad::from(place(key)),
-                &mut opened,
-            )
+            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(place(key)), &mut opened)
             .map_err(|_| SealError::Altered)?
             .len();
         opened.truncate(length);
@@ -143,9 +139,7 @@ impl KeyEncryptionKey {
         hash.update(b"daypass key-encryption key id\0");
         hash.update(self.0.as_slice());
         let mut id = [0; KEK_ID];
-        id.iter_mut()
-            .zip(hash.finish().as_ref())
-            .for_each(|(to, from)| *to = *from);
+        id.iter_mut().zip(hash.finish().as_ref()).for_each(|(to, from)| *to = *from);
         id
     }
 }
@@ -168,20 +162,9 @@ fn place(key: &Key) -> Vec<u8> {
         KeyAlgorithm::Es256 => "ES256",
         KeyAlgorithm::EdDsa => "EdDSA",
     };
-    let texts = [
-        "daypass sealed key",
-        key.name.as_str(),
-        purpose,
-        audience,
-        algorithm,
-    ];
-    let parts = texts
-        .iter()
-        .map(|text| text.as_bytes())
-        .chain([key.public.0.as_slice()]);
-    parts
-        .flat_map(|part| [&(part.len() as u64).to_be_bytes()[..], part].concat())
-        .collect()
+    let texts = ["daypass sealed key", key.name.as_str(), purpose, audience, algorithm];
+    let parts = texts.iter().map(|text| text.as_bytes()).chain([key.public.0.as_slice()]);
+    parts.flat_map(|part| [&(part.len() as u64).to_be_bytes()[..], part].concat()).collect()
 }
 
 /// Random bytes of the system.
@@ -195,11 +178,7 @@ where
 fn unbase64(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let lenient = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let url_safe = text.iter().any(|b| matches!(b, b'-' | b'_'));
-    let alphabet = if url_safe {
-        &URL_SAFE_ALPHABET
-    } else {
-        &STANDARD_ALPHABET
-    };
+    let alphabet = if url_safe { &URL_SAFE_ALPHABET } else { &STANDARD_ALPHABET };
     let decoded = GeneralPurpose::new(alphabet, lenient).decode(text);
     decoded.ok().map(Zeroizing::new)
 }
@@ -237,11 +216,7 @@ mod tests {
         let kek = KeyEncryptionKey::generate().unwrap();
         let sealed = kek.seal(&key(), b"secret").unwrap();
         assert_eq!(kek.open(&key(), &sealed).unwrap().as_slice(), b"secret");
-        assert_ne!(
-            sealed,
-            kek.seal(&key(), b"secret").unwrap(),
-            "each time another nonce"
-        );
+        assert_ne!(sealed, kek.seal(&key(), b"secret").unwrap(), "each time another nonce");
     }
 
     #[test]
@@ -250,26 +225,11 @@ mod tests {
         let sealed = kek.seal(&key(), b"secret").unwrap();
         let audience = "billing".parse().unwrap();
         for other in [
-            Key {
-                name: "tok-2".parse().unwrap(),
-                ..key()
-            },
-            Key {
-                purpose: KeyPurpose::Identity,
-                ..key()
-            },
-            Key {
-                purpose: KeyPurpose::Audience { audience },
-                ..key()
-            },
-            Key {
-                algorithm: KeyAlgorithm::EdDsa,
-                ..key()
-            },
-            Key {
-                public: Base64(vec![1, 2, 4]),
-                ..key()
-            },
+            Key { name: "tok-2".parse().unwrap(), ..key() },
+            Key { purpose: KeyPurpose::Identity, ..key() },
+            Key { purpose: KeyPurpose::Audience { audience }, ..key() },
+            Key { algorithm: KeyAlgorithm::EdDsa, ..key() },
+            Key { public: Base64(vec![1, 2, 4]), ..key() },
         ] {
             assert_eq!(kek.open(&other, &sealed), Err(SealError::Altered), "{other:?}");
         }
@@ -299,28 +259,15 @@ mod tests {
             hex.clone().into_bytes(),
             hex.to_uppercase().into_bytes(),
             format!("  {base64}\n").into_bytes(),
-            base64
-                .trim_end_matches('=')
-                .replace('+', "-")
-                .replace('/', "_")
-                .into_bytes(),
+            base64.trim_end_matches('=').replace('+', "-").replace('/', "_").into_bytes(),
         ] {
             assert_eq!(KeyEncryptionKey::parse(&good).unwrap().0.as_slice(), raw);
         }
         let (short, long) = (hex.split_at(32).0, hex.split_at(62).0);
-        for bad in [
-            "",
-            "x",
-            short,
-            hex.trim_start_matches('8'),
-            &format!("{long}zz"),
-            &STANDARD.encode(&raw[1..]),
-        ] {
-            assert_eq!(
-                KeyEncryptionKey::parse(bad.as_bytes()).err(),
-                Some(KekError::Form),
-                "`{bad}`"
-            );
+        for bad in
+            ["", "x", short, hex.trim_start_matches('8'), &format!("{long}zz"), &STANDARD.encode(&raw[1..])]
+        {
+            assert_eq!(KeyEncryptionKey::parse(bad.as_bytes()).err(), Some(KekError::Form), "`{bad}`");
         }
     }
 
@@ -328,9 +275,6 @@ mod tests {
     fn a_key_encryption_key_prints_dots() {
         let kek = KeyEncryptionKey::generate().unwrap();
         assert_eq!(format!("{kek:?}"), "KeyEncryptionKey(...)");
-        assert_eq!(
-            KeyEncryptionKey::parse(kek.to_text().as_bytes()).unwrap().0,
-            kek.0
-        );
+        assert_eq!(KeyEncryptionKey::parse(kek.to_text().as_bytes()).unwrap().0, kek.0);
     }
 }

@@ -5,13 +5,17 @@
 
 use std::sync::Arc;
 
-use daypass_core::{Action, Actor, Event, Facts, PrivateId, Put, Stop};
+use daypass_core::{Action, Actor, Event, Facts, PrivateId, Put, Stop, mint::judge_caller};
 use daypass_credential::{Era, NodeId, Revision, Timestamp, Ttl};
 use daypass_store::{Change, CommitError, Lane, Store};
 use zeroize::Zeroizing;
 
 use crate::{
-    call::RequestMark, clock::ClockGuard, entropy::Entropy, keys::Cabinet, refusal::Refusal,
+    call::{Call, RequestMark},
+    clock::ClockGuard,
+    entropy::Entropy,
+    keys::Cabinet,
+    refusal::Refusal,
     refusals::Refusals,
 };
 
@@ -81,9 +85,7 @@ impl Broker {
             return Err(Refusal::internal("a decision that rests on too many nodes"));
         }
         let stored = self.store.nodes(&ids).await?;
-        ids.into_iter()
-            .zip(stored)
-            .for_each(|(id, stored)| facts.add(id, stored));
+        ids.into_iter().zip(stored).for_each(|(id, stored)| facts.add(id, stored));
         Ok(())
     }
 
@@ -102,7 +104,25 @@ impl Broker {
         }
     }
 
-    /// Decides and records; where a node moved in between, decides anew from the store.
+    /// As [`Self::record`], for a decision that does not judge the caller by itself: the caller has to be in force at
+    /// the instant of the commit, not only when the gate looked.
+    pub(crate) async fn record_for<T>(
+        &self,
+        call: &Call,
+        mark: RequestMark,
+        lane: Lane,
+        facts: Facts,
+        decide: impl Fn(&Facts, Timestamp) -> Result<Decision<T>, Stop>,
+    ) -> Result<Recorded<T>, Refusal> {
+        self.record(mark, lane, facts, |facts, now| {
+            judge_caller(facts, &call.caller, self.era, now)?;
+            decide(facts, now)
+        })
+        .await
+    }
+
+    /// Decides and records; where a node moved in between, decides anew from the store. A request that was recorded
+    /// before is not decided again.
     pub(crate) async fn record<T>(
         &self,
         mark: RequestMark,
@@ -110,19 +130,20 @@ impl Broker {
         mut facts: Facts,
         decide: impl Fn(&Facts, Timestamp) -> Result<Decision<T>, Stop>,
     ) -> Result<Recorded<T>, Refusal> {
+        if mark.digest.is_some()
+            && let Some(revision) = self.store.recorded(mark.id).await?
+        {
+            return self.before(mark, revision).await;
+        }
         for _ in 0..TRIES {
             let now = self.now_for(lane)?;
             let plan = match self.decide(&mut facts, |facts| decide(facts, now)).await? {
                 Decision::Settled(outcome) => return Ok(Recorded::Now(outcome, None)),
                 Decision::Write(plan) => *plan,
             };
-            let mut event = Event::new(now, mark.id, plan.actor, plan.action);
+            let mut event = Event::new(self.stamp(), mark.id, plan.actor, plan.action);
             (event.request, event.puts) = (mark.digest, plan.puts);
-            let change = Change {
-                event,
-                expect: facts.expectations(),
-                private: plan.private,
-            };
+            let change = Change { event, expect: facts.expectations(), private: plan.private };
             match self.store.commit(change, lane).await {
                 Ok(revision) => return Ok(Recorded::Now(plan.outcome, Some(revision))),
                 Err(CommitError::Conflict { .. }) => facts = self.anew(&facts).await?,
@@ -130,15 +151,26 @@ impl Broker {
                 Err(other) => return Err(other.into()),
             }
         }
-        Err(Refusal::Busy {
-            retry_after: std::time::Duration::from_millis(50),
-        })
+        Err(Refusal::Busy { retry_after: std::time::Duration::from_millis(50) })
+    }
+
+    /// The instant to write on an event.
+    pub(crate) fn stamp(&self) -> Timestamp {
+        let last = self.store.head().borrow().at;
+        self.clock.stamp(last)
+    }
+
+    /// The instant to judge callers by. Under a clock that is not believed it is the earlier of the clock's and the
+    /// log's time, so that no wrong clock keeps anybody from ending things; nothing is minted or written then.
+    pub(crate) fn lenient_now(&self) -> Timestamp {
+        let last = self.store.head().borrow().at;
+        self.clock.trusted(last).unwrap_or_else(|_| self.clock.now().min(last))
     }
 
     /// Ends go on under any clock; everything else needs one that can be believed.
     fn now_for(&self, lane: Lane) -> Result<Timestamp, Refusal> {
         match lane {
-            Lane::End | Lane::OwnEnd | Lane::Background => Ok(self.clock.now()),
+            Lane::End | Lane::OwnEnd | Lane::Background => Ok(self.lenient_now()),
             Lane::Normal => self.trusted_now(),
         }
     }
@@ -152,10 +184,7 @@ impl Broker {
 
     /// The event of a request that was recorded before, if it asked for the same.
     async fn before<T>(&self, mark: RequestMark, revision: Revision) -> Result<Recorded<T>, Refusal> {
-        let event = self
-            .event(revision)
-            .await?
-            .ok_or_else(|| Refusal::internal("an event is missing"))?;
+        let event = self.event(revision).await?.ok_or_else(|| Refusal::internal("an event is missing"))?;
         if mark.digest.is_none() || event.request != mark.digest {
             return Err(Refusal::RequestIdReused);
         }
@@ -169,8 +198,6 @@ impl Broker {
         };
         let entries = self.store.log(Revision::new(before), 1).await?;
         let event = entries.first().map(|entry| Event::from_bytes(&entry.event));
-        event
-            .transpose()
-            .map_err(|error| Refusal::internal(format!("event {revision}: {error}")))
+        event.transpose().map_err(|error| Refusal::internal(format!("event {revision}: {error}")))
     }
 }

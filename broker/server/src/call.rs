@@ -45,10 +45,7 @@ const MAX_REQUEST_ID: usize = 64;
 impl RequestMark {
     /// For a request that is never the repeat of another.
     pub(crate) fn single(entropy: &dyn Entropy) -> Result<Self, Refusal> {
-        Ok(Self {
-            id: ChangeId::new(entropy.bytes()?),
-            digest: None,
-        })
+        Ok(Self { id: ChangeId::new(entropy.bytes()?), digest: None })
     }
 
     /// For a request with an id of the caller's; `content` is all that was asked. The id counts for this caller and
@@ -63,10 +60,7 @@ impl RequestMark {
             return Self::single(entropy);
         }
         if request_id.len() > MAX_REQUEST_ID {
-            return Err(Refusal::bad(
-                "request_id",
-                format!("at most {MAX_REQUEST_ID} bytes"),
-            ));
+            return Err(Refusal::bad("request_id", format!("at most {MAX_REQUEST_ID} bytes")));
         }
         let mut hash = Context::new(&SHA256);
         for part in [call.caller.identity.as_str(), call.method.as_str(), request_id] {
@@ -74,12 +68,7 @@ impl RequestMark {
             hash.update(part.as_bytes());
         }
         let mut id = [0; 16];
-        id.iter_mut()
-            .zip(hash.finish().as_ref())
-            .for_each(|(to, from)| *to = *from);
-        Ok(Self {
-            id: ChangeId::new(id),
-            digest: Some(daypass_issuer::digest(&content())),
-        })
+        id.iter_mut().zip(hash.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        Ok(Self { id: ChangeId::new(id), digest: Some(daypass_issuer::digest(&content())) })
     }
 }

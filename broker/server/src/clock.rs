@@ -60,19 +60,18 @@ pub(crate) struct ClockGuard {
 struct Seen {
     wall: Timestamp,
     steady: Duration,
+    /// The latest instant that was believed: expired things do not come back with a clock that is set back.
+    latest: Timestamp,
     jumped: bool,
 }
 
 impl ClockGuard {
-    /// Watches a clock from now on. `last` is the newest event's instant, if there is one: a log that was silent for
-    /// longer than [`SILENCE`] means that somebody has to look.
+    /// Watches a clock from now on. `last` is the log's own time, if it has one: a log that was silent for longer
+    /// than [`SILENCE`] means that somebody has to look.
     pub(crate) fn new(clock: Arc<dyn Clock>, last: Option<Timestamp>) -> Self {
         let (wall, steady) = (clock.wall(), clock.steady());
         let jumped = last.is_some_and(|last| wall > last.after(SILENCE));
-        Self {
-            clock,
-            seen: Mutex::new(Seen { wall, steady, jumped }),
-        }
+        Self { clock, seen: Mutex::new(Seen { wall, steady, latest: Timestamp::ZERO, jumped }) }
     }
 
     /// What the wall clock says, believed or not.
@@ -80,7 +79,7 @@ impl ClockGuard {
         self.clock.wall()
     }
 
-    /// The time, if the clock can be believed. `last` is the newest event's instant.
+    /// The time, if the clock can be believed. `last` is the log's own time.
     pub(crate) fn trusted(&self, last: Timestamp) -> Result<Timestamp, ClockError> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (wall, steady) = (self.clock.wall(), self.clock.steady());
@@ -90,12 +89,19 @@ impl ClockGuard {
             seen.jumped = true;
             return Err(ClockError::Ahead);
         }
-        if wall.as_millis().saturating_add(BEHIND_MILLIS) < last.as_millis() {
+        if wall.as_millis().saturating_add(BEHIND_MILLIS) < last.max(seen.latest).as_millis() {
             return Err(ClockError::Behind);
         }
         // Looked at often, a clock that drifts slowly is followed; only a jump between two looks counts.
         (seen.wall, seen.steady) = (wall, steady);
+        seen.latest = seen.latest.max(wall);
         Ok(wall)
+    }
+
+    /// The instant to write on an event. INVARIANT (nobody moves the log's time but a clock that is believed): under
+    /// any other clock an event carries the log's own time, so that what anybody can cause vouches for nothing.
+    pub(crate) fn stamp(&self, last: Timestamp) -> Timestamp {
+        self.trusted(last).map_or(last, |now| now.max(last))
     }
 }
 
@@ -114,10 +120,7 @@ pub(crate) mod tests {
 
     impl SetClock {
         pub(crate) fn at(millis: u64) -> Arc<Self> {
-            Arc::new(Self {
-                wall: millis.into(),
-                steady: 0.into(),
-            })
+            Arc::new(Self { wall: millis.into(), steady: 0.into() })
         }
 
         /// Time passes, on both hands.
@@ -168,11 +171,31 @@ pub(crate) mod tests {
         clock.set_wall(NOON + 3_720_001);
         assert_eq!(guard.trusted(at(NOON)), Err(ClockError::Ahead));
         clock.set_wall(NOON + 3_600_000);
-        assert_eq!(
-            guard.trusted(at(NOON)),
-            Err(ClockError::Ahead),
-            "going back proves nothing"
-        );
+        assert_eq!(guard.trusted(at(NOON)), Err(ClockError::Ahead), "going back proves nothing");
+    }
+
+    #[test]
+    fn a_clock_set_back_on_a_quiet_log_brings_nothing_back_to_life() {
+        let clock = SetClock::at(NOON);
+        let guard = ClockGuard::new(clock.clone(), None);
+        clock.pass(3_600_000);
+        assert!(guard.trusted(at(NOON)).is_ok());
+        clock.set_wall(NOON + 3_598_999);
+        assert_eq!(guard.trusted(at(NOON)), Err(ClockError::Behind));
+        clock.pass(1);
+        assert!(guard.trusted(at(NOON)).is_ok(), "the boundary: a second");
+    }
+
+    #[test]
+    fn an_event_under_a_clock_that_lies_moves_no_time() {
+        let clock = SetClock::at(NOON);
+        let guard = ClockGuard::new(clock.clone(), None);
+        assert_eq!(guard.stamp(at(NOON - 5)), at(NOON));
+        assert_eq!(guard.stamp(at(NOON + 5)), at(NOON + 5), "never before the event before it");
+        clock.set_wall(NOON - 86_400_000);
+        assert_eq!(guard.stamp(at(NOON)), at(NOON));
+        clock.set_wall(NOON + 86_400_000);
+        assert_eq!(guard.stamp(at(NOON)), at(NOON));
     }
 
     #[test]

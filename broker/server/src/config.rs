@@ -91,12 +91,7 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            connections: 4096,
-            calls_per_connection: 256,
-            drain: Ttl::seconds(30),
-            store_cache_mib: 64,
-        }
+        Self { connections: 4096, calls_per_connection: 256, drain: Ttl::seconds(30), store_cache_mib: 64 }
     }
 }
 
@@ -112,10 +107,7 @@ pub(crate) struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self {
-            level: "info".to_owned(),
-            format: LogFormat::Text,
-        }
+        Self { level: "info".to_owned(), format: LogFormat::Text }
     }
 }
 
@@ -147,18 +139,14 @@ fn default_names() -> Vec<String> {
 }
 
 fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Ttl, D::Error> {
-    String::deserialize(deserializer)?
-        .parse()
-        .map_err(serde::de::Error::custom)
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
 
 impl Config {
     /// Reads the file, and what the environment overrides.
     pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text =
+            fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let vars =
             std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
         Self::parse(&text, vars)
@@ -181,9 +169,7 @@ impl Config {
             for (key, value) in overrides {
                 overlay(&mut table, &key, &value)?;
             }
-            table
-                .try_into()
-                .map_err(|error: toml::de::Error| ConfigError::Parse(error.to_string()))?
+            table.try_into().map_err(|error: toml::de::Error| ConfigError::Parse(error.to_string()))?
         };
         config.checked()
     }
@@ -197,10 +183,7 @@ impl Config {
             return Err(ConfigError::Field { field: "issuer", why });
         }
         if self.limits.connections == 0 || self.limits.calls_per_connection == 0 {
-            return Err(ConfigError::Field {
-                field: "limits",
-                why: "at least one of each".to_owned(),
-            });
+            return Err(ConfigError::Field { field: "limits", why: "at least one of each".to_owned() });
         }
         Ok(self)
     }
@@ -208,33 +191,22 @@ impl Config {
     /// The trust domain.
     pub(crate) fn trust_domain(&self) -> Result<TrustDomain, ConfigError> {
         let field = "trust_domain";
-        self.trust_domain.parse().map_err(|error| ConfigError::Field {
-            field,
-            why: format!("{error}"),
-        })
+        self.trust_domain.parse().map_err(|error| ConfigError::Field { field, why: format!("{error}") })
     }
 
     /// The `iss` of tokens.
     pub(crate) fn issuer(&self) -> String {
-        self.issuer
-            .clone()
-            .unwrap_or_else(|| format!("https://{}", self.trust_domain))
+        self.issuer.clone().unwrap_or_else(|| format!("https://{}", self.trust_domain))
     }
 
     /// The names of the server certificate.
     pub(crate) fn server_names(&self) -> Result<Vec<ServerName<'static>>, ConfigError> {
         let field = "names";
         if self.names.is_empty() {
-            return Err(ConfigError::Field {
-                field,
-                why: "name at least one host".to_owned(),
-            });
+            return Err(ConfigError::Field { field, why: "name at least one host".to_owned() });
         }
         let parse = |name: &String| {
-            let wrong = |_| ConfigError::Field {
-                field,
-                why: format!("`{name}` is no host name or address"),
-            };
+            let wrong = |_| ConfigError::Field { field, why: format!("`{name}` is no host name or address") };
             ServerName::try_from(name.clone()).map_err(wrong)
         };
         self.names.iter().map(parse).collect()
@@ -246,38 +218,26 @@ fn overlay(table: &mut toml::Table, key: &str, value: &str) -> Result<(), Config
     let wrong = || ConfigError::Parse(format!("{PREFIX}{}: there is no such key", key.to_uppercase()));
     match key.split_once("__") {
         None => {
-            let known = toml::Value::from_str_lenient(value);
-            table.insert(key.to_owned(), known);
+            table.insert(key.to_owned(), lenient(key, value));
             Ok(())
         }
         Some((outer, inner)) => {
-            let entry = table
-                .entry(outer)
-                .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            let entry = table.entry(outer).or_insert_with(|| toml::Value::Table(toml::Table::new()));
             overlay(entry.as_table_mut().ok_or_else(wrong)?, inner, value)
         }
     }
 }
 
-/// Reads a value of the environment: lists are written with commas.
-trait Lenient {
-    fn from_str_lenient(text: &str) -> toml::Value;
-}
-
-impl Lenient for toml::Value {
-    fn from_str_lenient(text: &str) -> Self {
-        if let Ok(number) = text.parse::<i64>() {
-            return Self::Integer(number);
-        }
-        match text.split_once(',') {
-            Some(_) => Self::Array(
-                text.split(',')
-                    .map(|part| Self::String(part.trim().to_owned()))
-                    .collect(),
-            ),
-            None => Self::String(text.to_owned()),
-        }
+/// Reads a value of the environment: numbers are numbers, and the list of names is written with commas.
+fn lenient(key: &str, text: &str) -> toml::Value {
+    if key == "names" {
+        return text
+            .split(',')
+            .map(|part| toml::Value::String(part.trim().to_owned()))
+            .collect::<Vec<_>>()
+            .into();
     }
+    text.parse::<i64>().map_or_else(|_| toml::Value::String(text.to_owned()), toml::Value::Integer)
 }
 
 #[cfg(test)]
@@ -299,25 +259,20 @@ mod tests {
 
     #[test]
     fn the_environment_overrides_the_file() {
-        let vars = [
-            ("DAYPASSD_LISTEN", "127.0.0.1:9"),
-            ("DAYPASSD_LOG__LEVEL", "debug"),
-            ("HOME", "/x"),
-        ];
+        let vars = [("DAYPASSD_LISTEN", "127.0.0.1:9"), ("DAYPASSD_LOG__LEVEL", "debug"), ("HOME", "/x")];
         let config = parse(LEAST, &vars).unwrap();
         assert_eq!(config.listen.port(), 9);
         assert_eq!(config.log.level, "debug");
         let config = parse(LEAST, &[("DAYPASSD_NAMES", "a.example, b.example")]).unwrap();
         assert_eq!(config.names, ["a.example", "b.example"]);
+        assert_eq!(parse(LEAST, &[("DAYPASSD_NAMES", "localhost")]).unwrap().names, ["localhost"]);
         let config = parse(LEAST, &[("DAYPASSD_LIMITS__CONNECTIONS", "7")]).unwrap();
         assert_eq!(config.limits.connections, 7);
     }
 
     #[test]
     fn an_unknown_key_is_refused_with_its_line() {
-        let error = parse(&format!("{LEAST}listne = \"127.0.0.1:1\"\n"), &[])
-            .unwrap_err()
-            .to_string();
+        let error = parse(&format!("{LEAST}listne = \"127.0.0.1:1\"\n"), &[]).unwrap_err().to_string();
         assert!(error.contains("line 4") && error.contains("listne"), "{error}");
         assert!(parse(LEAST, &[("DAYPASSD_LISTNE", "x")]).is_err());
         assert!(parse(&format!("{LEAST}[log]\nlevle = \"info\"\n"), &[]).is_err());

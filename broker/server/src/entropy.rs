@@ -30,8 +30,6 @@ impl SystemEntropy {
 
 impl Entropy for SystemEntropy {
     fn fill(&self, buffer: &mut [u8]) -> Result<(), Refusal> {
-        self.0
-            .fill(buffer)
-            .map_err(|_| Refusal::internal("no random bytes"))
+        self.0.fill(buffer).map_err(|_| Refusal::internal("no random bytes"))
     }
 }

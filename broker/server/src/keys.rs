@@ -3,7 +3,7 @@
 //! INVARIANT (a cache holds bytes, never verdicts): what is remembered of a token or certificate is what it says and
 //! that its signature is right. Whether it is alive is asked each time. New keys begin with an empty memory.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use daypass_core::{Body, Life, Shown, node::Key};
 use daypass_credential::{Claims, Digest, NodeKind};
@@ -26,11 +26,7 @@ pub(crate) struct Keys {
 
 impl Keys {
     fn new(ring: KeyRing) -> Self {
-        Self {
-            ring,
-            tokens: Cache::new(REMEMBERED),
-            certificates: Cache::new(REMEMBERED),
-        }
+        Self { ring, tokens: Cache::new(REMEMBERED), certificates: Cache::new(REMEMBERED) }
     }
 
     /// The keys themselves.
@@ -64,8 +60,9 @@ impl Keys {
 /// Where the keys in force are kept, and replaced when there are new ones.
 pub(crate) struct Cabinet {
     kek: KeyEncryptionKey,
-    sealed: Mutex<Vec<(Key, Zeroizing<Vec<u8>>)>>,
     keys: RwLock<Arc<Keys>>,
+    /// One at a time reads the store anew, so that an older reading never replaces a newer one.
+    reading: tokio::sync::Mutex<()>,
 }
 
 impl Cabinet {
@@ -75,13 +72,8 @@ impl Cabinet {
         kek: KeyEncryptionKey,
         realm: Realm,
     ) -> Result<Self, Refusal> {
-        let sealed = sealed_keys(store).await?;
-        let ring = KeyRing::open(realm, &kek, sealed.iter().cloned()).map_err(Refusal::internal)?;
-        Ok(Self {
-            kek,
-            sealed: Mutex::new(sealed),
-            keys: RwLock::new(Arc::new(Keys::new(ring))),
-        })
+        let keys = Keys::new(ring(store, &kek, realm).await?);
+        Ok(Self { kek, keys: RwLock::new(Arc::new(keys)), reading: tokio::sync::Mutex::default() })
     }
 
     /// The keys in force now.
@@ -94,15 +86,20 @@ impl Cabinet {
         &self.kek
     }
 
-    /// Takes in a key that was recorded.
-    pub(crate) fn add(&self, key: Key, secret: Zeroizing<Vec<u8>>) -> Result<(), Refusal> {
-        let mut sealed = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);
-        sealed.push((key, secret));
+    /// Takes in what the store holds by now.
+    pub(crate) async fn refresh(&self, store: &dyn Store) -> Result<(), Refusal> {
+        let _alone = self.reading.lock().await;
         let realm = self.now().ring.realm().clone();
-        let ring = KeyRing::open(realm, &self.kek, sealed.iter().cloned()).map_err(Refusal::internal)?;
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Keys::new(ring));
+        let keys = Keys::new(ring(store, &self.kek, realm).await?);
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         Ok(())
     }
+}
+
+/// The ring of every open key that the store holds.
+async fn ring(store: &dyn Store, kek: &KeyEncryptionKey, realm: Realm) -> Result<KeyRing, Refusal> {
+    let sealed = sealed_keys(store).await?;
+    KeyRing::open(realm, kek, sealed).map_err(Refusal::internal)
 }
 
 /// Every open key of the store, with its sealed secret half.
@@ -111,10 +108,10 @@ async fn sealed_keys(store: &dyn Store) -> Result<Vec<(Key, Zeroizing<Vec<u8>>)>
     loop {
         let page = store.list(NodeKind::Key, after.as_ref(), 256).await?;
         for stored in &page {
+            after = Some(stored.node.id().name);
             let Body::Key(key) = &stored.node.body else {
                 continue;
             };
-            after = Some(key.name.clone());
             if stored.node.life == Life::Open {
                 let secret = store.private(key.sealed).await?;
                 let missing = || Refusal::internal(format!("the secret half of key `{}` is gone", key.name));

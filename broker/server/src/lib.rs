@@ -18,6 +18,8 @@ mod offboarding;
 mod process;
 mod refusal;
 mod refusals;
+#[cfg(test)]
+mod rig;
 mod text;
 mod verification;
 

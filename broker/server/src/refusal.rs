@@ -117,17 +117,12 @@ pub const REASONS: &[&[&str]] = &[OWN, CSR, CERTIFICATE];
 impl Refusal {
     /// A fault of the broker's own; the words are for its operator.
     pub(crate) fn internal(what: impl ToString) -> Self {
-        Self::Internal {
-            internal: what.to_string(),
-        }
+        Self::Internal { internal: what.to_string() }
     }
 
     /// A field that does not parse.
     pub(crate) fn bad(field: &'static str, why: impl ToString) -> Self {
-        Self::BadRequest {
-            field,
-            why: why.to_string(),
-        }
+        Self::BadRequest { field, why: why.to_string() }
     }
 
     /// What the operator reads, where it is more than what the caller hears.
@@ -141,9 +136,7 @@ impl Refusal {
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
-        Self::Store {
-            internal: error.to_string(),
-        }
+        Self::Store { internal: error.to_string() }
     }
 }
 
@@ -151,9 +144,9 @@ impl From<CommitError> for Refusal {
     fn from(error: CommitError) -> Self {
         match error {
             // Both are answered before it comes to this; here they mean that others were faster, over and over.
-            CommitError::Conflict { .. } | CommitError::Repeated { .. } => Self::Busy {
-                retry_after: Duration::from_millis(50),
-            },
+            CommitError::Conflict { .. } | CommitError::Repeated { .. } => {
+                Self::Busy { retry_after: Duration::from_millis(50) }
+            }
             CommitError::TooLarge { what, limit, .. } => Self::TooLarge { what, limit },
             CommitError::Busy { retry_after } => Self::Busy { retry_after },
             CommitError::Store(error) => error.into(),
@@ -196,11 +189,8 @@ const fn csr_reason(error: &CsrError) -> Reason {
     })
 }
 
-const CERTIFICATE: &[&str] = &[
-    "certificate-not-ours",
-    "client-certificate-shown",
-    "server-certificate-shown",
-];
+const CERTIFICATE: &[&str] =
+    &["certificate-not-ours", "client-certificate-shown", "server-certificate-shown"];
 
 /// The code of a certificate that is no identity certificate of ours.
 const fn certificate_reason(error: &CertificateError) -> Reason {

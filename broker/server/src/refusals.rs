@@ -30,6 +30,9 @@ const ROWS: usize = 4096;
 /// How often counts are written.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(60);
 
+/// How long the answer to a refusal waits for its event's revision.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// What is counted together. No caller for strangers.
 type Key = (Option<Name>, Method, Reason);
 
@@ -89,11 +92,7 @@ impl Refusals {
         table.events.clear();
         table.counts.retain(|_, count| count.waiting > 0);
         let take = |(key, count): (&Key, &mut Count)| {
-            (
-                key.clone(),
-                count.actor.clone(),
-                std::mem::take(&mut count.waiting),
-            )
+            (key.clone(), count.actor.clone(), std::mem::take(&mut count.waiting))
         };
         table.counts.iter_mut().map(take).collect()
     }
@@ -104,18 +103,10 @@ impl Table {
         if self.counts.len() >= ROWS && !self.counts.contains_key(&key) {
             let (_, method, reason) = key;
             let count = self.counts.entry((None, method, reason));
-            count
-                .or_insert(Count {
-                    actor: Actor::Stranger,
-                    waiting: 0,
-                })
-                .waiting += by;
+            count.or_insert(Count { actor: Actor::Stranger, waiting: 0 }).waiting += by;
             return;
         }
-        self.counts
-            .entry(key)
-            .or_insert(Count { actor, waiting: 0 })
-            .waiting += by;
+        self.counts.entry(key).or_insert(Count { actor, waiting: 0 }).waiting += by;
     }
 }
 
@@ -123,30 +114,14 @@ impl Broker {
     /// Records that somebody who showed a code was refused. A code that nobody knows is a stranger's.
     pub(crate) async fn refused_code(&self, method: &Method, code: &Name, refusal: &Refusal) {
         let node = NodeId::new(NodeKind::Enrollment, code.clone());
-        let known = self
-            .store
-            .nodes(&[node])
-            .await
-            .is_ok_and(|nodes| nodes.iter().any(Option::is_some));
+        let known = self.store.nodes(&[node]).await.is_ok_and(|nodes| nodes.iter().any(Option::is_some));
         if !known {
             return self.refused_stranger(method, refusal).await;
         }
-        let (actor, reason) = (
-            Actor::Code {
-                enrollment: code.clone(),
-            },
-            refusal.reason(),
-        );
-        tracing::info!(%method, enrollment = %code, %reason, "refused");
+        let (actor, reason) = (Actor::Code { enrollment: code.clone() }, refusal.reason());
         if self.refusals.known(code, actor.clone(), method, &reason) == Weight::Event {
-            self.write(
-                actor,
-                Action::Refused {
-                    method: method.clone(),
-                    reason,
-                },
-            )
-            .await;
+            tracing::info!(%method, enrollment = %code, %reason, "refused");
+            self.write(actor, Action::Refused { method: method.clone(), reason }).await;
         }
     }
 
@@ -158,16 +133,11 @@ impl Broker {
             return None;
         };
         let reason = refusal.reason();
-        tracing::info!(method = %call.method, caller = %call.caller.subject, identity = %call.caller.identity, %reason, "refused");
-        match self
-            .refusals
-            .known(&call.caller.identity, call.actor(), &call.method, &reason)
-        {
+        match self.refusals.known(&call.caller.identity, call.actor(), &call.method, &reason) {
             Weight::Event => {
-                let action = Action::Refused {
-                    method: call.method.clone(),
-                    reason,
-                };
+                let Call { method, caller, .. } = call;
+                tracing::info!(%method, caller = %caller.subject, identity = %caller.identity, %reason, "refused");
+                let action = Action::Refused { method: call.method.clone(), reason };
                 self.write(call.actor(), action).await
             }
             Weight::Counted => None,
@@ -179,14 +149,7 @@ impl Broker {
         let reason = refusal.reason();
         tracing::debug!(%method, %reason, "refused a stranger");
         if self.refusals.stranger(method, &reason) {
-            self.write(
-                Actor::Stranger,
-                Action::Refused {
-                    method: method.clone(),
-                    reason,
-                },
-            )
-            .await;
+            self.write(Actor::Stranger, Action::Refused { method: method.clone(), reason }).await;
         }
     }
 
@@ -194,33 +157,23 @@ impl Broker {
     pub(crate) async fn write_counts(&self) {
         for ((_, method, reason), actor, count) in self.refusals.take() {
             if count > 0 {
-                self.write(
-                    actor,
-                    Action::RefusalsCounted {
-                        method,
-                        reason,
-                        count,
-                    },
-                )
-                .await;
+                self.write(actor, Action::RefusalsCounted { method, reason, count }).await;
             }
         }
     }
 
     async fn write(&self, actor: Actor, action: Action) -> Option<Revision> {
         let id = ChangeId::new(self.entropy.bytes().ok()?);
-        let event = Event::new(self.clock.now(), id, actor, action);
-        let change = Change {
-            event,
-            expect: Vec::new(),
-            private: Vec::new(),
-        };
-        match self.store.commit(change, Lane::Background).await {
-            Ok(revision) => Some(revision),
-            Err(error) => {
+        let event = Event::new(self.stamp(), id, actor, action);
+        let change = Change { event, expect: Vec::new(), private: Vec::new() };
+        // Whoever is refused does not wait long for the record; dropping the wait takes nothing back.
+        match tokio::time::timeout(PATIENCE, self.store.commit(change, Lane::Background)).await {
+            Ok(Ok(revision)) => Some(revision),
+            Ok(Err(error)) => {
                 tracing::warn!(%error, "a refusal could not be recorded");
                 None
             }
+            Err(_) => None,
         }
     }
 }
@@ -242,10 +195,7 @@ mod tests {
         let counts: Vec<u64> = refusals.take().into_iter().map(|(_, _, count)| count).collect();
         assert_eq!(counts, [9999]);
         assert!(refusals.take().is_empty());
-        assert!(
-            refusals.stranger(&METHOD, &REASON),
-            "after a quiet minute the next is the first again"
-        );
+        assert!(refusals.stranger(&METHOD, &REASON), "after a quiet minute the next is the first again");
     }
 
     #[test]

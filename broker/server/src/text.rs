@@ -37,22 +37,13 @@ pub(crate) async fn keep(
     if let Some(old) = old
         && read(store, old).await?.as_deref() == Some(text)
     {
-        return Ok(Kept {
-            reference: old,
-            write: None,
-        });
+        return Ok(Kept { reference: old, write: None });
     }
     let salt: [u8; SALT] = entropy.bytes()?;
     let id = PrivateId::new(entropy.bytes()?);
     let bytes = Zeroizing::new([&salt, text.as_bytes()].concat());
-    let reference = TextRef {
-        id,
-        hash: daypass_issuer::digest(&bytes),
-    };
-    Ok(Kept {
-        reference,
-        write: Some((id, bytes)),
-    })
+    let reference = TextRef { id, hash: daypass_issuer::digest(&bytes) };
+    Ok(Kept { reference, write: Some((id, bytes)) })
 }
 
 /// The text at a place; none if it was erased.
@@ -61,9 +52,7 @@ pub(crate) async fn read(store: &dyn Store, reference: TextRef) -> Result<Option
         return Ok(None);
     };
     if daypass_issuer::digest(&bytes) != reference.hash {
-        return Err(Refusal::internal(
-            "a private text is not the one that the log speaks of",
-        ));
+        return Err(Refusal::internal("a private text is not the one that the log speaks of"));
     }
     let text = bytes.get(SALT..).unwrap_or_default();
     Ok(Some(String::from_utf8_lossy(text).into_owned()))

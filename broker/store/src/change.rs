@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use daypass_core::Node;
-use daypass_core::{ChangeId, Event, Expect, PrivateId, Put, event::MAX_EVENT};
+use daypass_core::{Action, ChangeId, Event, Expect, PrivateId, Put, event::MAX_EVENT};
 use daypass_credential::{NodeId, Timestamp};
 use zeroize::Zeroizing;
 
@@ -16,6 +16,8 @@ pub const MAX_PRIVATE: usize = 16 * MAX_VALUE;
 pub(crate) struct Prepared {
     pub(crate) id: ChangeId,
     pub(crate) at: Timestamp,
+    /// Does somebody vouch for the clock? Then the log's time may go back to `at`.
+    pub(crate) resets_time: bool,
     pub(crate) event: Bytes,
     pub(crate) puts: Vec<Draft>,
     pub(crate) expect: Vec<Expect>,
@@ -35,21 +37,18 @@ pub(crate) struct Draft {
 
 impl Prepared {
     pub(crate) fn new(change: Change) -> Result<Self, CommitError> {
-        let Change {
-            event,
-            expect,
-            private,
-        } = change;
+        let Change { event, expect, private } = change;
         let private_bytes = measure_private(&private)?;
         let bytes = event.to_bytes().map_err(CommitError::Unwritable)?;
         fits("event", bytes.len(), MAX_EVENT)?;
-        let Event { at, id, puts, .. } = event;
+        let Event { at, id, puts, action, .. } = event;
         let puts = puts.into_iter().map(Draft::new).collect::<Result<Vec<_>, _>>()?;
         let nodes: usize = puts.iter().map(|draft| draft.json.len()).sum();
         let total = bytes.len() + nodes + private_bytes;
         Ok(Self {
             id,
             at,
+            resets_time: matches!(action, Action::ClockAccepted { .. }),
             event: bytes.into(),
             puts,
             expect,
@@ -62,12 +61,7 @@ impl Prepared {
 impl Draft {
     fn new(put: Put) -> Result<Self, CommitError> {
         let json = serde_json::to_vec(&put.node).map_err(CommitError::Unwritable)?;
-        Ok(Self {
-            id: put.node.id(),
-            node: put.node,
-            cut: put.cut,
-            json,
-        })
+        Ok(Self { id: put.node.id(), node: put.node, cut: put.cut, json })
     }
 }
 
@@ -84,13 +78,5 @@ fn measure_private(private: &[(PrivateId, Zeroizing<Vec<u8>>)]) -> Result<usize,
 }
 
 fn fits(what: &str, bytes: usize, limit: usize) -> Result<(), CommitError> {
-    if bytes <= limit {
-        Ok(())
-    } else {
-        Err(CommitError::TooLarge {
-            what: what.to_owned(),
-            bytes,
-            limit,
-        })
-    }
+    if bytes <= limit { Ok(()) } else { Err(CommitError::TooLarge { what: what.to_owned(), bytes, limit }) }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Numbered {
     pub(crate) revision: Revision,
     pub(crate) id: ChangeId,
     pub(crate) at: Timestamp,
+    /// May the log's time go back to `at`?
+    pub(crate) resets_time: bool,
     pub(crate) event: Bytes,
 }
 
@@ -53,9 +55,7 @@ impl Group {
     fn admit(&mut self, change: Prepared, revision: Revision, image: &Image) -> Result<(), CommitError> {
         for expect in &change.expect {
             if self.node(&expect.node, image).map(|stored| stored.revision) != expect.revision {
-                return Err(CommitError::Conflict {
-                    node: expect.node.clone(),
-                });
+                return Err(CommitError::Conflict { node: expect.node.clone() });
             }
         }
         for draft in change.puts {
@@ -66,25 +66,19 @@ impl Group {
             revision,
             id: change.id,
             at: change.at,
+            resets_time: change.resets_time,
             event: change.event,
         });
         Ok(())
     }
 
     fn node<'a>(&'a self, id: &NodeId, image: &'a Image) -> Option<&'a Arc<Stored>> {
-        self.nodes
-            .get(id)
-            .map(|written| &written.stored)
-            .or_else(|| image.node(id))
+        self.nodes.get(id).map(|written| &written.stored).or_else(|| image.node(id))
     }
 
     fn put(&mut self, draft: Draft, revision: Revision, image: &Image) {
         let Draft { id, node, cut, json } = draft;
-        let cut = if cut {
-            Some(revision)
-        } else {
-            self.node(&id, image).and_then(|before| before.cut)
-        };
+        let cut = if cut { Some(revision) } else { self.node(&id, image).and_then(|before| before.cut) };
         let stored = Arc::new(Stored { revision, cut, node });
         self.nodes.insert(id, Written { stored, json });
     }
@@ -95,7 +89,6 @@ pub(crate) struct Committer<M: Medium> {
     pub(crate) shared: Arc<Shared<M>>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) head: watch::Sender<Head>,
-    pub(crate) recent: Recent,
     /// The revision given out last. Those of a failed group are never given again: the engine ends with it.
     pub(crate) last: Revision,
 }
@@ -122,18 +115,12 @@ impl<M: Medium> Committer<M> {
     /// Numbers those that may be recorded, in order. A refused one takes no revision: there are no gaps.
     fn judge(&mut self, jobs: Vec<Job>) -> (Group, Vec<Waiting>) {
         let shared = Arc::clone(&self.shared);
-        let image = shared.image();
-        let mut group = Group {
-            entries: Vec::with_capacity(jobs.len()),
-            ..Group::default()
-        };
+        let (image, mut recent) = (shared.image(), shared.recent());
+        let mut group = Group { entries: Vec::with_capacity(jobs.len()), ..Group::default() };
         let mut waiting = Vec::with_capacity(jobs.len());
         for job in jobs {
-            let verdict = self.decide(job.change, &mut group, &image);
-            waiting.push(Waiting {
-                sender: job.answer,
-                verdict,
-            });
+            let verdict = self.decide(job.change, &mut group, &image, &mut recent);
+            waiting.push(Waiting { sender: job.answer, verdict });
         }
         (group, waiting)
     }
@@ -143,14 +130,15 @@ impl<M: Medium> Committer<M> {
         change: Prepared,
         group: &mut Group,
         image: &Image,
+        recent: &mut Recent,
     ) -> Result<Revision, CommitError> {
         let id = change.id;
-        if let Some(revision) = self.recent.find(&id) {
+        if let Some(revision) = recent.find(&id) {
             return Err(CommitError::Repeated { revision });
         }
         let revision = self.last.next();
         group.admit(change, revision, image)?;
-        self.recent.remember(id, revision);
+        recent.remember(id, revision);
         self.last = revision;
         Ok(revision)
     }
@@ -169,12 +157,8 @@ impl<M: Medium> Committer<M> {
 
     /// INVARIANT (durable before seen) is kept here: first the medium, then the image, then the head, then answers.
     fn publish(&self, group: Group, waiting: Vec<Waiting>) {
-        if let Some(newest) = group.entries.last() {
-            let head = Head {
-                revision: newest.revision,
-                at: newest.at,
-            };
-            self.shared.publish(group);
+        if !group.entries.is_empty() {
+            let head = self.shared.publish(group);
             self.head.send_replace(head);
         }
         for Waiting { sender, verdict } in waiting {

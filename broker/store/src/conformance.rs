@@ -62,6 +62,7 @@ macro_rules! conformance {
             many_writers_leave_what_the_log_says
             nothing_is_seen_before_it_is_durable
             the_head_is_told_of_each_group
+            the_time_of_the_log_falls_only_where_somebody_vouches
             a_failed_sync_is_final
             a_lost_answer_leaves_the_change_recorded
             what_is_refused_in_a_failed_group_did_not_happen
@@ -102,23 +103,12 @@ fn vendor_id(vendor: &str) -> NodeId {
 
 /// A vendor whose owner tells one version of it from another.
 fn vendor(vendor: &str, owner: &str) -> Node {
-    Node::open(Body::Vendor(Vendor {
-        name: name(vendor),
-        parent: None,
-        owner: name(owner),
-    }))
+    Node::open(Body::Vendor(Vendor { name: name(vendor), parent: None, owner: name(owner) }))
 }
 
 fn person(person: &str) -> Node {
-    let contact = TextRef {
-        id: private_id(0),
-        hash: Digest::new([0; 32]),
-    };
-    Node::open(Body::Person(Person {
-        name: name(person),
-        roles: [].into(),
-        contact,
-    }))
+    let contact = TextRef { id: private_id(0), hash: Digest::new([0; 32]) };
+    Node::open(Body::Person(Person { name: name(person), roles: [].into(), contact }))
 }
 
 fn private_id(number: u8) -> PrivateId {
@@ -127,32 +117,19 @@ fn private_id(number: u8) -> PrivateId {
 
 /// An event that writes nothing, at an instant.
 fn event(at: u64) -> Event {
-    let action = Action::Written {
-        node: vendor_id("any"),
-    };
+    let action = Action::Written { node: vendor_id("any") };
     Event::new(Timestamp::from_millis(at), fresh_id(), Actor::Broker, action)
 }
 
 /// A change that expects nothing.
 fn change(event: Event) -> Change {
-    Change {
-        event,
-        expect: Vec::new(),
-        private: Vec::new(),
-    }
+    Change { event, expect: Vec::new(), private: Vec::new() }
 }
 
 /// A change that expects one node as of a revision.
 fn expecting(event: Event, node: &str, revision: Option<u64>) -> Change {
-    let expect = vec![Expect {
-        node: vendor_id(node),
-        revision: revision.map(Revision::new),
-    }];
-    Change {
-        event,
-        expect,
-        private: Vec::new(),
-    }
+    let expect = vec![Expect { node: vendor_id(node), revision: revision.map(Revision::new) }];
+    Change { event, expect, private: Vec::new() }
 }
 
 async fn commit(store: &Arc<dyn Store>, change: Change) -> Revision {
@@ -223,9 +200,6 @@ async fn consistent(store: &Arc<dyn Store>) -> Vec<Entry> {
     for kind in NodeKind::ALL {
         listed.extend(list(store, *kind, 7).await);
     }
-    assert!(
-        listed.iter().map(|stored| &**stored).eq(fold.nodes()),
-        "the nodes are not what the log leaves"
-    );
+    assert!(listed.iter().map(|stored| &**stored).eq(fold.nodes()), "the nodes are not what the log leaves");
     entries
 }

@@ -3,11 +3,11 @@
 use std::{
     collections::HashMap,
     io,
-    sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard},
     thread::{self, JoinHandle},
 };
 
-use daypass_core::{PrivateId, Stored};
+use daypass_core::{ChangeId, PrivateId, Stored};
 use daypass_credential::{Name, NodeId, NodeKind, Revision};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
@@ -49,11 +49,17 @@ pub(crate) struct Shared<M> {
     /// Private values as they were before the group being written: the medium may show that group too early.
     before: RwLock<HashMap<PrivateId, Option<Zeroizing<Vec<u8>>>>>,
     failed: OnceLock<String>,
+    recent: Mutex<Recent>,
 }
 
 impl<M: Medium> Shared<M> {
     pub(crate) fn image(&self) -> RwLockReadGuard<'_, Image> {
         self.image.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest ids; those of the group being written are among them already.
+    pub(crate) fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps what the private values of this group were, for whoever reads before the group is durable.
@@ -69,17 +75,13 @@ impl<M: Medium> Shared<M> {
     }
 
     /// Shows a group that is durable; its private values first, so that whoever reads a node finds what it names.
-    pub(crate) fn publish(&self, group: Group) {
+    pub(crate) fn publish(&self, group: Group) -> Head {
         if !group.private.is_empty() {
-            self.before
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clear();
+            self.before.write().unwrap_or_else(PoisonError::into_inner).clear();
         }
-        self.image
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .publish(group);
+        let mut image = self.image.write().unwrap_or_else(PoisonError::into_inner);
+        image.publish(group);
+        image.head()
     }
 
     /// From now on nothing is read or written; the first reason stands.
@@ -88,9 +90,7 @@ impl<M: Medium> Shared<M> {
     }
 
     fn sound(&self) -> Result<(), StoreError> {
-        self.failed
-            .get()
-            .map_or(Ok(()), |reason| Err(StoreError::Failed(reason.clone())))
+        self.failed.get().map_or(Ok(()), |reason| Err(StoreError::Failed(reason.clone())))
     }
 
     fn private(&self, id: PrivateId) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
@@ -124,24 +124,18 @@ impl<M: Medium> Engine<M> {
             image,
             before: RwLock::default(),
             failed: OnceLock::new(),
+            recent: Mutex::new(recent),
         };
         let (shared, queue) = (Arc::new(shared), Arc::new(Queue::new()));
         let committer = Committer {
             shared: Arc::clone(&shared),
             queue: Arc::clone(&queue),
             head: sender,
-            recent,
             last: last.revision,
         };
-        let thread = thread::Builder::new()
-            .name("daypass-commit".to_owned())
-            .spawn(move || committer.run())?;
-        Ok(Self {
-            shared,
-            queue,
-            head,
-            committer: Some(thread),
-        })
+        let thread =
+            thread::Builder::new().name("daypass-commit".to_owned()).spawn(move || committer.run())?;
+        Ok(Self { shared, queue, head, committer: Some(thread) })
     }
 
     pub(crate) fn nodes(&self, ids: &[NodeId]) -> Result<Vec<Option<Arc<Stored>>>, StoreError> {
@@ -163,9 +157,14 @@ impl<M: Medium> Engine<M> {
     pub(crate) async fn commit(&self, change: Change, lane: Lane) -> Result<Revision, CommitError> {
         let prepared = Prepared::new(change)?;
         let answer = self.queue.push(prepared, lane)?;
-        answer
-            .await
-            .unwrap_or_else(|_| Err(CommitError::Unknown("the store broke off".to_owned())))
+        answer.await.unwrap_or_else(|_| Err(CommitError::Unknown("the store broke off".to_owned())))
+    }
+
+    /// INVARIANT (durable before seen): an id of the group being written is not told yet.
+    pub(crate) fn recorded(&self, id: &ChangeId) -> Result<Option<Revision>, StoreError> {
+        self.shared.sound()?;
+        let found = self.shared.recent().find(id);
+        Ok(found.filter(|revision| *revision <= self.shared.image().head().revision))
     }
 
     pub(crate) async fn log(&self, after: Revision, limit: usize) -> Result<Vec<Entry>, StoreError> {
@@ -173,10 +172,7 @@ impl<M: Medium> Engine<M> {
         let page = self.shared.image().log(after, limit);
         match page {
             Page::Here(entries) => Ok(entries),
-            Page::Older { upto } => {
-                self.read(move |shared| shared.medium.log(after, upto, limit))
-                    .await
-            }
+            Page::Older { upto } => self.read(move |shared| shared.medium.log(after, upto, limit)).await,
         }
     }
 

@@ -50,11 +50,7 @@ impl Faults {
     #[must_use]
     pub fn none() -> Self {
         let stalled = watch::channel(false).0;
-        Self(Arc::new(Inner {
-            orders: Mutex::default(),
-            released: Condvar::new(),
-            stalled,
-        }))
+        Self(Arc::new(Inner { orders: Mutex::default(), released: Condvar::new(), stalled }))
     }
 
     /// The next sync fails, which is final.
@@ -108,11 +104,7 @@ impl Faults {
         if orders.stall {
             self.0.stalled.send_replace(true);
             let stalled = |orders: &mut Orders| orders.stall && !orders.pass;
-            orders = self
-                .0
-                .released
-                .wait_while(orders, stalled)
-                .unwrap_or_else(PoisonError::into_inner);
+            orders = self.0.released.wait_while(orders, stalled).unwrap_or_else(PoisonError::into_inner);
             orders.pass = false;
             self.0.stalled.send_replace(false);
         }

@@ -43,29 +43,16 @@ impl Fold {
     pub fn apply(&mut self, entry: &Entry) -> Result<(), Misfit> {
         let expected = self.head.next();
         if entry.revision != expected {
-            return Err(Misfit::Gap {
-                expected,
-                found: entry.revision,
-            });
+            return Err(Misfit::Gap { expected, found: entry.revision });
         }
-        let unreadable = |source| Misfit::Unreadable {
-            revision: expected,
-            source,
-        };
+        let unreadable = |source| Misfit::Unreadable { revision: expected, source };
         let event = Event::from_bytes(&entry.event).map_err(unreadable)?;
         self.head = expected;
         for put in event.puts {
             let id = put.node.id();
             let earlier = self.nodes.get(&id).and_then(|stored| stored.cut);
             let cut = if put.cut { Some(expected) } else { earlier };
-            self.nodes.insert(
-                id,
-                Stored {
-                    revision: expected,
-                    cut,
-                    node: put.node,
-                },
-            );
+            self.nodes.insert(id, Stored { revision: expected, cut, node: put.node });
         }
         Ok(())
     }

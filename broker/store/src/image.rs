@@ -35,24 +35,13 @@ pub(crate) enum Page {
 impl Image {
     /// The image of an empty log.
     pub(crate) fn empty() -> Self {
-        let head = Head {
-            revision: Revision::ZERO,
-            at: Timestamp::ZERO,
-        };
-        Self {
-            head,
-            nodes: HashMap::new(),
-            names: BTreeMap::new(),
-            tail: VecDeque::new(),
-        }
+        let head = Head { revision: Revision::ZERO, at: Timestamp::ZERO };
+        Self { head, nodes: HashMap::new(), names: BTreeMap::new(), tail: VecDeque::new() }
     }
 
     /// The image of what was found at the start.
     pub(crate) fn of(head: Head, nodes: impl IntoIterator<Item = Stored>) -> Self {
-        let mut image = Self {
-            head,
-            ..Self::empty()
-        };
+        let mut image = Self { head, ..Self::empty() };
         for stored in nodes {
             image.put(stored.node.id(), Arc::new(stored));
         }
@@ -69,50 +58,30 @@ impl Image {
 
     pub(crate) fn list(&self, kind: NodeKind, after: Option<&Name>, limit: usize) -> Vec<Arc<Stored>> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let names = self
-            .names
-            .get(&kind)
-            .into_iter()
-            .flat_map(|names| names.range((from, Bound::Unbounded)));
+        let names = self.names.get(&kind).into_iter().flat_map(|names| names.range((from, Bound::Unbounded)));
         let ids = names.take(limit).map(|name| NodeId::new(kind, name.clone()));
         ids.filter_map(|id| self.nodes.get(&id).cloned()).collect()
     }
 
     pub(crate) fn log(&self, after: Revision, limit: usize) -> Page {
-        let Some(wanted) = self
-            .head
-            .revision
-            .get()
-            .checked_sub(after.get())
-            .filter(|n| *n > 0)
-        else {
+        let Some(wanted) = self.head.revision.get().checked_sub(after.get()).filter(|n| *n > 0) else {
             return Page::Here(Vec::new());
         };
-        match usize::try_from(wanted)
-            .ok()
-            .and_then(|wanted| self.tail.len().checked_sub(wanted))
-        {
+        match usize::try_from(wanted).ok().and_then(|wanted| self.tail.len().checked_sub(wanted)) {
             Some(skip) => Page::Here(self.tail.iter().skip(skip).take(limit).cloned().collect()),
-            None => Page::Older {
-                upto: self.head.revision,
-            },
+            None => Page::Older { upto: self.head.revision },
         }
     }
 
     /// Takes in a group that is durable.
     pub(crate) fn publish(&mut self, group: Group) {
         for numbered in group.entries {
-            self.head = Head {
-                revision: numbered.revision,
-                at: numbered.at,
-            };
+            let at = if numbered.resets_time { numbered.at } else { self.head.at.max(numbered.at) };
+            self.head = Head { revision: numbered.revision, at };
             if self.tail.len() == TAIL {
                 self.tail.pop_front();
             }
-            self.tail.push_back(Entry {
-                revision: numbered.revision,
-                event: numbered.event,
-            });
+            self.tail.push_back(Entry { revision: numbered.revision, event: numbered.event });
         }
         for (id, written) in group.nodes {
             self.put(id, written.stored);

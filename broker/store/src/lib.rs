@@ -22,7 +22,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use daypass_core::{Event, Expect, PrivateId, Stored};
+use daypass_core::{ChangeId, Event, Expect, PrivateId, Stored};
 use daypass_credential::{Name, NodeId, NodeKind, Revision, Timestamp};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
@@ -63,6 +63,12 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// See [`CommitError`]; only [`CommitError::Unknown`] leaves open whether it happened.
     async fn commit(&self, change: Change, lane: Lane) -> Result<Revision, CommitError>;
+
+    /// The revision under which a change with this id was recorded, if it is among the newest.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    async fn recorded(&self, id: ChangeId) -> Result<Option<Revision>, StoreError>;
 
     /// At most `limit` entries of the log, in order and without gaps, beginning after `after`.
     ///
@@ -133,7 +139,7 @@ pub struct Entry {
 pub struct Head {
     /// Its number; zero for an empty log.
     pub revision: Revision,
-    /// The instant its event carries.
+    /// The latest instant that an event carries, from the last on that vouched for the clock: it falls only there.
     pub at: Timestamp,
 }
 

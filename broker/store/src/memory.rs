@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use daypass_core::{Event, PrivateId, Stored};
+use daypass_core::{ChangeId, Event, PrivateId, Stored};
 use daypass_credential::{Name, NodeId, NodeKind, Revision, Timestamp};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
@@ -55,26 +55,13 @@ impl Disk {
         let content = self.content();
         let (mut fold, mut recent) = (Fold::default(), Recent::new());
         for (revision, record) in (1..).map(Revision::new).zip(&content.log) {
-            let entry = Entry {
-                revision,
-                event: record.event.clone(),
-            };
-            fold.apply(&entry)
-                .map_err(|e| OpenError::Damaged(e.to_string()))?;
+            let entry = Entry { revision, event: record.event.clone() };
+            fold.apply(&entry).map_err(|e| OpenError::Damaged(e.to_string()))?;
             recent.remember(record.id, revision);
         }
-        let newest = content
-            .log
-            .last()
-            .and_then(|record| Event::from_bytes(&record.event).ok());
-        let head = Head {
-            revision: fold.head(),
-            at: newest.map_or(Timestamp::ZERO, |event| event.at),
-        };
-        Ok(Found {
-            image: Image::of(head, fold.nodes().cloned()),
-            recent,
-        })
+        let newest = content.log.last().and_then(|record| Event::from_bytes(&record.event).ok());
+        let head = Head { revision: fold.head(), at: newest.map_or(Timestamp::ZERO, |event| event.at) };
+        Ok(Found { image: Image::of(head, fold.nodes().cloned()), recent })
     }
 }
 
@@ -94,10 +81,8 @@ impl Medium for Held {
             if content.owner != self.owner {
                 return Err(std::io::Error::other("the disk was opened by another engine"));
             }
-            let records = group.entries.iter().map(|entry| Record {
-                id: entry.id,
-                event: entry.event.clone(),
-            });
+            let records =
+                group.entries.iter().map(|entry| Record { id: entry.id, event: entry.event.clone() });
             content.log.extend(records);
             content.private.extend(group.private.iter().cloned());
             Ok(())
@@ -110,12 +95,7 @@ impl Medium for Held {
         let numbered = (1..=upto.get()).map(Revision::new).zip(&content.log);
         let skipped = usize::try_from(after.get()).unwrap_or(usize::MAX);
         let page = numbered.skip(skipped).take(limit);
-        Ok(page
-            .map(|(revision, record)| Entry {
-                revision,
-                event: record.event.clone(),
-            })
-            .collect())
+        Ok(page.map(|(revision, record)| Entry { revision, event: record.event.clone() }).collect())
     }
 
     fn private(&self, id: PrivateId) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
@@ -138,21 +118,11 @@ impl Memory {
     /// # Errors
     /// If no thread can be started.
     pub fn open(disk: &Disk, faults: &Faults) -> Result<Self, OpenError> {
-        let held = Held {
-            disk: disk.clone(),
-            owner: disk.take(),
-            faults: faults.clone(),
-        };
+        let held = Held { disk: disk.clone(), owner: disk.take(), faults: faults.clone() };
         let found = disk.found()?;
         let engine = Engine::start(held, found);
-        let engine = engine.map_err(|source| OpenError::Io {
-            path: "memory".into(),
-            source,
-        })?;
-        Ok(Self {
-            engine,
-            faults: faults.clone(),
-        })
+        let engine = engine.map_err(|source| OpenError::Io { path: "memory".into(), source })?;
+        Ok(Self { engine, faults: faults.clone() })
     }
 }
 
@@ -179,6 +149,10 @@ impl Store for Memory {
 
     async fn commit(&self, change: Change, lane: Lane) -> Result<Revision, CommitError> {
         self.engine.commit(change, lane).await
+    }
+
+    async fn recorded(&self, id: ChangeId) -> Result<Option<Revision>, StoreError> {
+        self.engine.recorded(&id)
     }
 
     async fn log(&self, after: Revision, limit: usize) -> Result<Vec<Entry>, StoreError> {

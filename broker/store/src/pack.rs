@@ -58,18 +58,11 @@ pub(crate) fn unpack(mut value: Bytes) -> impl Iterator<Item = Result<Record, Ma
 fn record(value: &mut Bytes) -> Result<Record, Malformed> {
     let mut id = [0; 16];
     value.try_copy_to_slice(&mut id).map_err(|_| Malformed)?;
-    let length = value
-        .try_get_u32()
-        .ok()
-        .and_then(|length| usize::try_from(length).ok())
-        .ok_or(Malformed)?;
+    let length = value.try_get_u32().ok().and_then(|length| usize::try_from(length).ok()).ok_or(Malformed)?;
     if length > value.len() {
         return Err(Malformed);
     }
-    Ok(Record {
-        id: ChangeId::new(id),
-        event: value.split_to(length),
-    })
+    Ok(Record { id: ChangeId::new(id), event: value.split_to(length) })
 }
 
 /// How many of these fit into one value; at least one.
@@ -98,6 +91,7 @@ mod tests {
             revision: Revision::new(n as u64 + 1),
             id: ChangeId::new([n as u8; 16]),
             at: Timestamp::ZERO,
+            resets_time: false,
             event: vec![n as u8; *size].into(),
         };
         sizes.iter().enumerate().map(entry).collect()
@@ -116,18 +110,9 @@ mod tests {
     fn events_read_back_as_packed() {
         let entries = entries(&[0, 1, MAX_EVENT, MAX_EVENT, 700]);
         let packed: Vec<_> = pack(&entries).collect();
-        let records: Vec<_> = packed
-            .into_iter()
-            .flat_map(|(_, v)| unpack(v.into()))
-            .map(Result::unwrap)
-            .collect();
-        let expected: Vec<_> = entries
-            .into_iter()
-            .map(|e| Record {
-                id: e.id,
-                event: e.event,
-            })
-            .collect();
+        let records: Vec<_> =
+            packed.into_iter().flat_map(|(_, v)| unpack(v.into())).map(Result::unwrap).collect();
+        let expected: Vec<_> = entries.into_iter().map(|e| Record { id: e.id, event: e.event }).collect();
         assert_eq!(records, expected);
     }
 

@@ -14,6 +14,9 @@ use crate::{CommitError, Lane, StoreError, change::Prepared};
 /// The most changes in one group. An end waits for no more than the group being written, so this bounds its wait.
 pub(crate) const GROUP: usize = 256;
 
+/// How many places of a group are for the background lane, if anybody waits there: it is last, but it is served.
+const RESERVED: usize = 16;
+
 /// A group takes no further change once it has this many bytes. One change cannot pass it by more than itself.
 const GROUP_BYTES: usize = 256 * 1024;
 
@@ -70,10 +73,7 @@ impl Queue {
             door: Door::Open,
             idle: false,
         };
-        Self {
-            waiting: Mutex::new(waiting),
-            arrived: Condvar::new(),
-        }
+        Self { waiting: Mutex::new(waiting), arrived: Condvar::new() }
     }
 
     /// Puts a change at the end of its lane.
@@ -87,9 +87,7 @@ impl Queue {
         waiting.admits()?;
         let jobs = waiting.lane(lane);
         if jobs.len() >= capacity(lane) {
-            return Err(CommitError::Busy {
-                retry_after: RETRY_AFTER,
-            });
+            return Err(CommitError::Busy { retry_after: RETRY_AFTER });
         }
         jobs.push_back(Job { change, answer });
         if std::mem::take(&mut waiting.idle) {
@@ -163,7 +161,11 @@ impl Waiting {
         let mut group = Vec::with_capacity(waiting.min(GROUP));
         let mut bytes = 0;
         for lane in Lane::ALL {
-            while group.len() < GROUP && bytes < GROUP_BYTES {
+            let most = match lane {
+                Lane::End | Lane::OwnEnd | Lane::Background => GROUP,
+                Lane::Normal => GROUP - self.background.len().min(RESERVED),
+            };
+            while group.len() < most && bytes < GROUP_BYTES {
                 let Some(job) = self.lane(lane).pop_front() else {
                     break;
                 };
@@ -184,28 +186,13 @@ mod tests {
     use crate::Change;
 
     fn change(number: u128) -> Prepared {
-        let action = Action::Written {
-            node: "vendor:acme".parse().unwrap(),
-        };
-        let event = Event::new(
-            Timestamp::ZERO,
-            ChangeId::new(number.to_be_bytes()),
-            Actor::Broker,
-            action,
-        );
-        Prepared::new(Change {
-            event,
-            expect: Vec::new(),
-            private: Vec::new(),
-        })
-        .unwrap()
+        let action = Action::Written { node: "vendor:acme".parse().unwrap() };
+        let event = Event::new(Timestamp::ZERO, ChangeId::new(number.to_be_bytes()), Actor::Broker, action);
+        Prepared::new(Change { event, expect: Vec::new(), private: Vec::new() }).unwrap()
     }
 
     fn ids(group: &[Job]) -> Vec<u128> {
-        group
-            .iter()
-            .map(|job| u128::from_be_bytes(*job.change.id.as_bytes()))
-            .collect()
+        group.iter().map(|job| u128::from_be_bytes(*job.change.id.as_bytes())).collect()
     }
 
     #[test]
@@ -223,16 +210,10 @@ mod tests {
         for number in 0..capacity(Lane::Normal) {
             let _waits = queue.push(change(number as u128), Lane::Normal).unwrap();
         }
-        assert!(matches!(
-            queue.push(change(1), Lane::Normal),
-            Err(CommitError::Busy { .. })
-        ));
+        assert!(matches!(queue.push(change(1), Lane::Normal), Err(CommitError::Busy { .. })));
         let _waits = queue.push(change(u128::MAX), Lane::End).unwrap();
         let group = queue.take().unwrap();
-        assert_eq!(
-            (group.len(), ids(&group).first().copied()),
-            (GROUP, Some(u128::MAX))
-        );
+        assert_eq!((group.len(), ids(&group).first().copied()), (GROUP, Some(u128::MAX)));
     }
 
     #[test]
@@ -251,14 +232,8 @@ mod tests {
         let queue = Queue::new();
         let mut waits = queue.push(change(1), Lane::End).unwrap();
         queue.fail("broken");
-        assert!(matches!(
-            waits.try_recv(),
-            Ok(Err(CommitError::Store(StoreError::Failed(_))))
-        ));
-        assert!(matches!(
-            queue.push(change(2), Lane::End),
-            Err(CommitError::Store(_))
-        ));
+        assert!(matches!(waits.try_recv(), Ok(Err(CommitError::Store(StoreError::Failed(_))))));
+        assert!(matches!(queue.push(change(2), Lane::End), Err(CommitError::Store(_))));
         assert!(queue.take().is_none());
     }
 

@@ -22,11 +22,7 @@ impl Recent {
     }
 
     fn holding(most: usize) -> Self {
-        Self {
-            revisions: HashMap::new(),
-            order: VecDeque::new(),
-            most,
-        }
+        Self { revisions: HashMap::new(), order: VecDeque::new(), most }
     }
 
     /// The revision of this change, if it is among the newest.

@@ -19,7 +19,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use daypass_core::{PrivateId, Stored};
+use daypass_core::{ChangeId, PrivateId, Stored};
 use daypass_credential::{Name, NodeId, NodeKind, Revision};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
@@ -41,11 +41,7 @@ pub struct Options {
 impl Default for Options {
     /// 64 MiB, the newest entries, `fdatasync`.
     fn default() -> Self {
-        Self {
-            cache_bytes: 64 * 1024 * 1024,
-            check: Check::Newest,
-            sync: Box::new(Fdatasync),
-        }
+        Self { cache_bytes: 64 * 1024 * 1024, check: Check::Newest, sync: Box::new(Fdatasync) }
     }
 }
 
@@ -93,18 +89,11 @@ impl Sled {
     /// # Errors
     /// [`OpenError::Exists`] if there is one; otherwise as the operating system has it.
     pub fn create(path: &Path, options: Options) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| OpenError::Io { path: path.to_owned(), source };
         if data_file(path).try_exists().map_err(failed)? {
             return Err(OpenError::Exists(path.to_owned()));
         }
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(failed)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         let db = open_sled(path, &options, true)?;
         load::mark(&db).map_err(|e| translate(path, e))?;
         let file = data_handle(path).map_err(failed)?;
@@ -119,10 +108,7 @@ impl Sled {
     /// # Errors
     /// [`OpenError`]; a damaged store is refused, never repaired.
     pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| OpenError::Io { path: path.to_owned(), source };
         if !data_file(path).try_exists().map_err(failed)? {
             return Err(OpenError::Missing(path.to_owned()));
         }
@@ -146,18 +132,12 @@ impl Sled {
     fn start(path: &Path, disk: SledDisk, check: Check) -> Result<Self, OpenError> {
         let found = contained(|| disk.load(check))?;
         let engine = Engine::start(disk, found);
-        engine.map(Self).map_err(|source| OpenError::Io {
-            path: path.to_owned(),
-            source,
-        })
+        engine.map(Self).map_err(|source| OpenError::Io { path: path.to_owned(), source })
     }
 }
 
 fn open_sled(path: &Path, options: &Options, new: bool) -> Result<::sled::Db, OpenError> {
-    let config = ::sled::Config::new()
-        .path(path)
-        .cache_capacity(options.cache_bytes)
-        .create_new(new);
+    let config = ::sled::Config::new().path(path).cache_capacity(options.cache_bytes).create_new(new);
     contained(|| config.open().map_err(|e| translate(path, e)))
 }
 
@@ -172,10 +152,7 @@ fn translate(path: &Path, error: ::sled::Error) -> OpenError {
         ::sled::Error::Io(source) if source.kind() == io::ErrorKind::AlreadyExists => {
             OpenError::Exists(path.to_owned())
         }
-        ::sled::Error::Io(source) => OpenError::Io {
-            path: path.to_owned(),
-            source,
-        },
+        ::sled::Error::Io(source) => OpenError::Io { path: path.to_owned(), source },
         other => OpenError::Damaged(other.to_string()),
     }
 }
@@ -192,8 +169,7 @@ fn data_handle(path: &Path) -> io::Result<File> {
 fn sync_directories(path: &Path) -> io::Result<()> {
     let path = fs::canonicalize(path)?;
     File::open(&path)?.sync_all()?;
-    path.parent()
-        .map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 
 #[async_trait]
@@ -213,6 +189,10 @@ impl Store for Sled {
 
     async fn commit(&self, change: Change, lane: Lane) -> Result<Revision, CommitError> {
         self.0.commit(change, lane).await
+    }
+
+    async fn recorded(&self, id: ChangeId) -> Result<Option<Revision>, StoreError> {
+        self.0.recorded(&id)
     }
 
     async fn log(&self, after: Revision, limit: usize) -> Result<Vec<Entry>, StoreError> {

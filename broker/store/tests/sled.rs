@@ -16,11 +16,7 @@ impl OnDisk {
     fn new() -> Self {
         let (directory, faults) = (tempfile::tempdir().unwrap(), Faults::none());
         let store = Sled::create(&directory.path().join("store"), options(&faults)).unwrap();
-        Self {
-            directory,
-            faults,
-            store: Some(Arc::new(store)),
-        }
+        Self { directory, faults, store: Some(Arc::new(store)) }
     }
 }
 
@@ -33,11 +29,7 @@ impl Drop for OnDisk {
 
 /// Every restart checks everything.
 fn options(faults: &Faults) -> Options {
-    Options {
-        check: Check::Whole,
-        sync: Box::new(faults.clone()),
-        ..Options::default()
-    }
+    Options { check: Check::Whole, sync: Box::new(faults.clone()), ..Options::default() }
 }
 
 impl Harness for OnDisk {

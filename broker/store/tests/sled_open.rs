@@ -1,11 +1,5 @@
 //! Opening the embedded engine: what is refused, and with which words.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::{
     fs,
@@ -24,13 +18,7 @@ fn place() -> (TempDir, PathBuf) {
 }
 
 fn open(path: &Path, check: Check) -> Result<Sled, OpenError> {
-    Sled::open(
-        path,
-        Options {
-            check,
-            ..Options::default()
-        },
-    )
+    Sled::open(path, Options { check, ..Options::default() })
 }
 
 fn refusal(path: &Path, check: Check) -> OpenError {
@@ -38,26 +26,13 @@ fn refusal(path: &Path, check: Check) -> OpenError {
 }
 
 async fn commit(store: &Sled, number: u64) {
-    let vendor = Vendor {
-        name: format!("v{number}").parse().unwrap(),
-        parent: None,
-        owner: "ada".parse().unwrap(),
-    };
+    let vendor =
+        Vendor { name: format!("v{number}").parse().unwrap(), parent: None, owner: "ada".parse().unwrap() };
     let node = Node::open(Body::Vendor(vendor));
     let action = Action::Written { node: node.id() };
     let id = ChangeId::new(u128::from(number).to_be_bytes());
     let event = Event::new(Timestamp::from_millis(number), id, Actor::Broker, action).put([node]);
-    store
-        .commit(
-            Change {
-                event,
-                expect: Vec::new(),
-                private: Vec::new(),
-            },
-            Lane::Normal,
-        )
-        .await
-        .unwrap();
+    store.commit(Change { event, expect: Vec::new(), private: Vec::new() }, Lane::Normal).await.unwrap();
 }
 
 /// A store with some commits, each its own run; closed again.
@@ -89,10 +64,7 @@ async fn check_damage(words: &str, change: impl FnOnce(&sled::Db)) {
     tamper(&path, change);
     for check in [Check::Newest, Check::Whole] {
         let refused = refusal(&path, check);
-        assert!(
-            matches!(&refused, OpenError::Damaged(why) if why.contains(words)),
-            "{refused}"
-        );
+        assert!(matches!(&refused, OpenError::Damaged(why) if why.contains(words)), "{refused}");
     }
 }
 
@@ -102,10 +74,7 @@ async fn a_store_is_created_once_and_opened_only_if_it_is_there() {
     assert!(matches!(refusal(&path, Check::Newest), OpenError::Missing(_)));
     assert!(!path.exists(), "asking for a store must not make one");
     filled(&path, 1).await;
-    assert!(matches!(
-        Sled::create(&path, Options::default()).err(),
-        Some(OpenError::Exists(_))
-    ));
+    assert!(matches!(Sled::create(&path, Options::default()).err(), Some(OpenError::Exists(_))));
     drop(open(&path, Check::Whole).unwrap());
 }
 
@@ -123,10 +92,7 @@ async fn a_store_in_use_is_not_opened() {
     filled(&path, 1).await;
     let first = open(&path, Check::Newest).unwrap();
     assert!(matches!(refusal(&path, Check::Newest), OpenError::InUse(_)));
-    assert!(matches!(
-        Sled::create(&path, Options::default()).err(),
-        Some(OpenError::Exists(_))
-    ));
+    assert!(matches!(Sled::create(&path, Options::default()).err(), Some(OpenError::Exists(_))));
     commit(&first, 2).await;
     drop(first);
     drop(open(&path, Check::Whole).unwrap());
@@ -137,16 +103,10 @@ fn what_the_system_refuses_is_an_error_of_its_own() {
     let (kept, _path) = place();
     let file = kept.path().join("file");
     fs::write(&file, "x").unwrap();
-    assert!(matches!(
-        Sled::create(&file, Options::default()).err(),
-        Some(OpenError::Io { .. })
-    ));
+    assert!(matches!(Sled::create(&file, Options::default()).err(), Some(OpenError::Io { .. })));
     assert!(matches!(refusal(&file, Check::Newest), OpenError::Io { .. }));
     fs::create_dir_all(kept.path().join("odd/db")).unwrap();
-    assert!(matches!(
-        refusal(&kept.path().join("odd"), Check::Newest),
-        OpenError::Io { .. }
-    ));
+    assert!(matches!(refusal(&kept.path().join("odd"), Check::Newest), OpenError::Io { .. }));
 }
 
 #[tokio::test]
@@ -156,10 +116,7 @@ async fn a_newer_store_is_refused() {
     tamper(&path, |db| {
         db.insert(b"m", &2_u32.to_be_bytes()).unwrap();
     });
-    assert!(matches!(
-        refusal(&path, Check::Newest),
-        OpenError::Newer { found: 2, known: 1 }
-    ));
+    assert!(matches!(refusal(&path, Check::Newest), OpenError::Newer { found: 2, known: 1 }));
 }
 
 #[tokio::test]
@@ -270,26 +227,16 @@ fn check_nothing_is_lost(path: &Path) {
 async fn a_store_without_its_mark_is_refused() {
     let (_kept, path) = place();
     filled(&path, 5).await;
-    for spoil in [
-        |mark: &Path| fs::write(mark, "").unwrap(),
-        |mark: &Path| fs::remove_file(mark).unwrap(),
-    ] {
+    for spoil in [|mark: &Path| fs::write(mark, "").unwrap(), |mark: &Path| fs::remove_file(mark).unwrap()] {
         spoil(&path.join("mark"));
         let refused = refusal(&path, Check::Newest);
-        assert!(
-            matches!(&refused, OpenError::Damaged(why) if why.contains("mark")),
-            "{refused}"
-        );
+        assert!(matches!(&refused, OpenError::Damaged(why) if why.contains("mark")), "{refused}");
     }
 }
 
 fn copy_store(from: &Path, to: &Path) {
     fs::create_dir_all(to.join("blobs")).unwrap();
-    for file in fs::read_dir(from)
-        .unwrap()
-        .map(Result::unwrap)
-        .filter(|f| f.path().is_file())
-    {
+    for file in fs::read_dir(from).unwrap().map(Result::unwrap).filter(|f| f.path().is_file()) {
         fs::copy(file.path(), to.join(file.file_name())).unwrap();
     }
 }

@@ -19,14 +19,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) home: Where,
     /// How data looks on standard output (and an error on standard error).
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "FORM",
-        value_enum,
-        default_value = "text"
-    )]
+    #[arg(short, long, global = true, value_name = "FORM", value_enum, default_value = "text")]
     pub(crate) output: Format,
     #[command(subcommand)]
     pub(crate) verb: Verb,
@@ -36,13 +29,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 pub(crate) struct Where {
     /// The folder that the identity lives in [default: `~/.config/daypass/default`].
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "DAYPASS_HOME",
-        help_heading = "Everywhere"
-    )]
+    #[arg(long, global = true, value_name = "DIR", env = "DAYPASS_HOME", help_heading = "Everywhere")]
     home: Option<PathBuf>,
 }
 
@@ -149,17 +136,12 @@ mod tests {
     }
 
     fn examples(command: &Command) -> Vec<String> {
-        let help = command
-            .get_after_long_help()
-            .map(ToString::to_string)
-            .unwrap_or_default();
+        let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
         let own = help
             .lines()
             .filter_map(|line| line.strip_prefix("  "))
             .filter(|line| line.starts_with("daypass "));
-        own.map(str::to_owned)
-            .chain(command.get_subcommands().flat_map(examples))
-            .collect()
+        own.map(str::to_owned).chain(command.get_subcommands().flat_map(examples)).collect()
     }
 
     #[test]

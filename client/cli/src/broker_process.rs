@@ -47,9 +47,7 @@ pub(crate) struct Begun {
 impl Begun {
     /// The first admin's code.
     pub(crate) fn code(&self) -> Result<EnrollmentCode, Failure> {
-        self.enrollment_code
-            .parse()
-            .map_err(|error| Failure::Internal(format!("init gave no code: {error}")))
+        self.enrollment_code.parse().map_err(|error| Failure::Internal(format!("init gave no code: {error}")))
     }
 }
 
@@ -70,10 +68,7 @@ impl Site {
             trust_domain: "quickstart.example",
             names: ["localhost", "127.0.0.1"],
             key_file: self.folder.join("broker.key"),
-            log: Log {
-                level: "info",
-                format: "text",
-            },
+            log: Log { level: "info", format: "text" },
         };
         let text =
             toml::to_string_pretty(&configuration).map_err(|error| Failure::Internal(error.to_string()))?;
@@ -83,20 +78,12 @@ impl Site {
     /// Makes the broker's keys and its first admin.
     pub(crate) async fn init(&self, admin: &str, public_key: &Path) -> Result<Begun, Failure> {
         let mut command = self.command("init")?;
-        command
-            .args(["--admin", admin, "-o", "json", "--admin-key"])
-            .arg(public_key);
-        let output = command
-            .output()
-            .await
-            .map_err(|error| Failure::Internal(format!("cannot run init: {error}")))?;
+        command.args(["--admin", admin, "-o", "json", "--admin-key"]).arg(public_key);
+        let output =
+            command.output().await.map_err(|error| Failure::Internal(format!("cannot run init: {error}")))?;
         if !output.status.success() {
             let words = String::from_utf8_lossy(&output.stderr);
-            return Err(Failure::Internal(format!(
-                "init failed ({}): {}",
-                output.status,
-                words.trim()
-            )));
+            return Err(Failure::Internal(format!("init failed ({}): {}", output.status, words.trim())));
         }
         serde_json::from_slice(&output.stdout)
             .map_err(|error| Failure::Internal(format!("init answers oddly: {error}")))
@@ -138,9 +125,7 @@ impl Site {
         let mut command = Command::new(
             this.map_err(|error| Failure::Internal(format!("cannot find this program: {error}")))?,
         );
-        command
-            .args(["daypassd", "--tied", verb, "--config"])
-            .arg(self.configuration());
+        command.args(["daypassd", "--tied", verb, "--config"]).arg(self.configuration());
         command.stdin(Stdio::null()).kill_on_drop(true);
         // In a group of its own, so that an interrupt from the terminal reaches this process alone, which then stops it.
         command.process_group(0);
@@ -163,9 +148,7 @@ async fn wait_until_ready(child: &mut Child, ready: &Path) -> Result<Address, Fa
             return Ok(ready.address.parse()?);
         }
         if let Ok(Some(status)) = child.try_wait() {
-            return Err(Failure::Internal(format!(
-                "the broker ended while it started ({status})"
-            )));
+            return Err(Failure::Internal(format!("the broker ended while it started ({status})")));
         }
         if Instant::now() > deadline {
             return Err(Failure::Internal(format!(
@@ -196,26 +179,17 @@ impl BrokerProcess {
 
     /// Tells it to stop, and sees that it ends well.
     pub(crate) async fn stop(mut self) -> Result<(), Failure> {
-        let pid = self
-            .child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw);
+        let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let pid = pid.ok_or_else(|| Failure::Internal("the broker had ended by itself".into()))?;
         kill_process(pid, Signal::TERM)
             .map_err(|error| Failure::Internal(format!("cannot stop the broker: {error}")))?;
         match timeout(STOP_TIMEOUT, self.child.wait()).await {
             Ok(Ok(status)) if status.success() => Ok(()),
-            Ok(Ok(status)) => Err(Failure::Internal(format!(
-                "the broker did not end well ({status})"
-            ))),
+            Ok(Ok(status)) => Err(Failure::Internal(format!("the broker did not end well ({status})"))),
             Ok(Err(error)) => Err(Failure::Internal(format!("cannot wait for the broker: {error}"))),
             Err(_) => {
                 drop(self.child.kill().await);
-                Err(Failure::Internal(format!(
-                    "the broker did not stop within {} s",
-                    STOP_TIMEOUT.as_secs()
-                )))
+                Err(Failure::Internal(format!("the broker did not stop within {} s", STOP_TIMEOUT.as_secs())))
             }
         }
     }
@@ -257,13 +231,7 @@ mod tests {
         let site = Site::prepare(folder.path().join("a \"quoted\" place")).unwrap();
         let text = fs::read_to_string(site.configuration()).unwrap();
         let read: toml::Table = text.parse().unwrap();
-        assert!(
-            read["data_dir"]
-                .as_str()
-                .unwrap()
-                .ends_with("a \"quoted\" place/data"),
-            "{text}"
-        );
+        assert!(read["data_dir"].as_str().unwrap().ends_with("a \"quoted\" place/data"), "{text}");
         assert_eq!(read["log"]["level"].as_str(), Some("info"));
     }
 

@@ -61,10 +61,9 @@ impl Console {
         }
         let shape = failure.shape().error;
         match (&shape.reason, shape.refusal) {
-            (Some(reason), Some(at)) => self.say(format_args!(
-                "{}: {} ({reason}, revision {at})",
-                shape.kind, shape.message
-            )),
+            (Some(reason), Some(at)) => {
+                self.say(format_args!("{}: {} ({reason}, revision {at})", shape.kind, shape.message));
+            }
             (Some(reason), None) => self.say(format_args!("{}: {} ({reason})", shape.kind, shape.message)),
             (None, _) => self.say(format_args!("{}: {}", shape.kind, shape.message)),
         }
@@ -108,10 +107,7 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
     };
     source.take(LIMIT + 1).read_to_string(&mut text).map_err(failed)?;
     if u64::try_from(text.len()).map_or(true, |length| length > LIMIT) {
-        return Err(Failure::bad(format!(
-            "`{}` is longer than 64 KiB",
-            path.display()
-        )));
+        return Err(Failure::bad(format!("`{}` is longer than 64 KiB", path.display())));
     }
     Ok(text)
 }

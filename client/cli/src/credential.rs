@@ -98,12 +98,8 @@ pub(crate) async fn token(wish: Token, home: &Home, console: &Console) -> Result
         None => Vec::new(),
     };
     let application = Application::over(Connection::open(&home.identity()?).await?)?;
-    let request = TokenRequest {
-        audience: &wish.audience,
-        scopes: &scopes,
-        certificate: chain.first(),
-        ttl: wish.ttl,
-    };
+    let request =
+        TokenRequest { audience: &wish.audience, scopes: &scopes, certificate: chain.first(), ttl: wish.ttl };
     let token = application.token(&request).await?;
     let shape = shapes::Token {
         token: token.reveal(),

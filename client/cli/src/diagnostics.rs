@@ -32,9 +32,8 @@ pub(crate) async fn ping(home: &Home, console: &Console) -> Result<(), Failure> 
 
 /// An instant as RFC 3339, in UTC.
 pub(crate) fn instant(at: Timestamp) -> String {
-    let instant = i64::try_from(at.as_millis())
-        .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    let instant =
+        i64::try_from(at.as_millis()).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     instant.map_or_else(|| "after all time".into(), |instant| instant.to_string())
 }
 
@@ -44,10 +43,7 @@ mod tests {
 
     #[test]
     fn instants_are_rfc_3339() {
-        assert_eq!(
-            instant(Timestamp::from_secs(1_767_225_600)),
-            "2026-01-01T00:00:00Z"
-        );
+        assert_eq!(instant(Timestamp::from_secs(1_767_225_600)), "2026-01-01T00:00:00Z");
         assert_eq!(instant(Timestamp::from_millis(u64::MAX)), "after all time");
     }
 }

@@ -160,18 +160,9 @@ mod tests {
 
     #[test]
     fn a_code_that_is_none_is_not_repeated() {
-        let line = [
-            "daypass",
-            "enroll",
-            "--broker",
-            "b.example:1",
-            "--code",
-            "dpe1-hunter2",
-        ];
+        let line = ["daypass", "enroll", "--broker", "b.example:1", "--code", "dpe1-hunter2"];
         let arguments = Arguments::try_parse_from(line).unwrap();
-        let crate::arguments::Verb::Enroll(wish) = &arguments.verb else {
-            panic!("{arguments:?}")
-        };
+        let crate::arguments::Verb::Enroll(wish) = &arguments.verb else { panic!("{arguments:?}") };
         let failure = super::code(wish).unwrap_err();
         assert!(!format!("{arguments:?} {failure:?}").contains("hunter2"));
     }

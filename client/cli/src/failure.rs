@@ -231,54 +231,12 @@ mod tests {
             (Failure::Internal("x".into()), 1),
             (Failure::Interrupted, 130),
             (Error::NotEnrolled { home: "x".into() }.into(), 2),
-            (
-                Error::Unreachable {
-                    broker: "x".into(),
-                    source: "x".into(),
-                }
-                .into(),
-                4,
-            ),
-            (
-                Error::Busy {
-                    message: "x".into(),
-                    retry_after: None,
-                }
-                .into(),
-                4,
-            ),
-            (
-                Error::OtherBroker {
-                    broker: "x".into(),
-                    source: "x".into(),
-                }
-                .into(),
-                6,
-            ),
-            (
-                Error::NotAccepted {
-                    broker: "x".into(),
-                    source: "x".into(),
-                }
-                .into(),
-                3,
-            ),
-            (
-                Error::Failed {
-                    reason: "internal".into(),
-                    message: "x".into(),
-                }
-                .into(),
-                1,
-            ),
-            (
-                Error::Failed {
-                    reason: "clock-untrusted".into(),
-                    message: "x".into(),
-                }
-                .into(),
-                4,
-            ),
+            (Error::Unreachable { broker: "x".into(), source: "x".into() }.into(), 4),
+            (Error::Busy { message: "x".into(), retry_after: None }.into(), 4),
+            (Error::OtherBroker { broker: "x".into(), source: "x".into() }.into(), 6),
+            (Error::NotAccepted { broker: "x".into(), source: "x".into() }.into(), 3),
+            (Error::Failed { reason: "internal".into(), message: "x".into() }.into(), 1),
+            (Error::Failed { reason: "clock-untrusted".into(), message: "x".into() }.into(), 4),
         ];
         for (failure, code) in codes {
             assert_eq!(failure.exit().code(), code, "{failure:?}");
@@ -299,13 +257,7 @@ mod tests {
     #[test]
     fn a_cause_is_told_once() {
         let io = std::io::Error::other("connection refused");
-        let failure = Failure::Sdk(Error::Unreachable {
-            broker: "b:1".into(),
-            source: Box::new(io),
-        });
-        assert_eq!(
-            failure.message(),
-            "the broker at `b:1` does not answer: connection refused"
-        );
+        let failure = Failure::Sdk(Error::Unreachable { broker: "b:1".into(), source: Box::new(io) });
+        assert_eq!(failure.message(), "the broker at `b:1` does not answer: connection refused");
     }
 }

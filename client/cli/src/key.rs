@@ -29,21 +29,12 @@ pub(crate) fn run(wish: &Wish, console: &Console) -> Result<(), Failure> {
     let mut public = file.clone().into_os_string();
     public.push(".pub");
     let public = PathBuf::from(public);
-    if let Some(taken) = [file, &public]
-        .into_iter()
-        .find(|path| path.symlink_metadata().is_ok())
-    {
-        return Err(Failure::bad(format!(
-            "`{}` is there already: choose another name",
-            taken.display()
-        )));
+    if let Some(taken) = [file, &public].into_iter().find(|path| path.symlink_metadata().is_ok()) {
+        return Err(Failure::bad(format!("`{}` is there already: choose another name", taken.display())));
     }
     let key = PrivateKey::generate()?;
     write_private(file, key.to_pem().as_bytes())?;
     write_public(&public, key.public_pem().as_bytes())?;
-    let made = shapes::KeyPair {
-        private: file.display().to_string(),
-        public: public.display().to_string(),
-    };
+    let made = shapes::KeyPair { private: file.display().to_string(), public: public.display().to_string() };
     console.show(&made, || format!("{}\n{}", made.private, made.public))
 }

@@ -35,11 +35,7 @@ pub fn daypass(arguments: Vec<OsString>) -> ExitCode {
         Err(error) => {
             // Help and version are no errors, and go to standard output; clap knows which is which.
             let printed = error.print();
-            let exit = if error.use_stderr() || printed.is_err() {
-                Exit::BadInput
-            } else {
-                Exit::Done
-            };
+            let exit = if error.use_stderr() || printed.is_err() { Exit::BadInput } else { Exit::Done };
             return exit.into();
         }
     };
@@ -80,7 +76,5 @@ async fn run(verb: Verb, home: daypass_sdk::Home, console: &Console) -> Result<(
 
 fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime
-        .map_err(|error| Failure::Internal(format!("cannot start: {error}")))?
-        .block_on(work)
+    runtime.map_err(|error| Failure::Internal(format!("cannot start: {error}")))?.block_on(work)
 }

@@ -38,17 +38,9 @@ pub(crate) async fn run(wish: Wish, home: &Home, console: &Console) -> Result<()
         }
     }
     let connection = Connection::open(&identity).await?;
-    let revision = connection
-        .end(&wish.id, wish.reason.as_deref().unwrap_or_default())
-        .await?;
-    let shape = shapes::Ended {
-        id: wish.id.to_string(),
-        revision: revision.get(),
-    };
+    let revision = connection.end(&wish.id, wish.reason.as_deref().unwrap_or_default()).await?;
+    let shape = shapes::Ended { id: wish.id.to_string(), revision: revision.get() };
     console.show(&shape, || {
-        format!(
-            "{} is ended: everything under it with a revision below {} is dead",
-            shape.id, shape.revision
-        )
+        format!("{} is ended: everything under it with a revision below {} is dead", shape.id, shape.revision)
     })
 }

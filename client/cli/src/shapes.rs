@@ -186,10 +186,7 @@ mod tests {
 
     #[test]
     fn of_a_credential_that_is_not_good_nothing_else_is_said() {
-        assert_eq!(
-            serde_json::to_value(Verdict::default()).unwrap(),
-            json!({"active": false})
-        );
+        assert_eq!(serde_json::to_value(Verdict::default()).unwrap(), json!({"active": false}));
     }
 
     #[test]
@@ -202,24 +199,14 @@ mod tests {
             expires_at: "2026-01-01T00:00:00Z".into(),
             lineage: vec!["vendor:acme".into()],
         };
-        let value = serde_json::to_value(Verdict {
-            active: true,
-            says: Some(says),
-        })
-        .unwrap();
+        let value = serde_json::to_value(Verdict { active: true, says: Some(says) }).unwrap();
         assert_eq!(value["active"], true);
         assert_eq!(value["application"], "sync");
     }
 
     #[test]
     fn a_step_that_was_not_refused_has_no_reason() {
-        let step = Step {
-            name: "mint-token",
-            ok: true,
-            millis: 3,
-            reason: None,
-            note: "x".into(),
-        };
+        let step = Step { name: "mint-token", ok: true, millis: 3, reason: None, note: "x".into() };
         assert_eq!(
             serde_json::to_value(step).unwrap(),
             json!({"name": "mint-token", "ok": true, "millis": 3, "note": "x"})

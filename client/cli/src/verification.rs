@@ -50,13 +50,7 @@ pub(crate) async fn run(wish: Wish, home: &Home, console: &Console) -> Result<()
         return Err(Failure::NotGood);
     };
     let text = text(&live);
-    console.show(
-        &shapes::Verdict {
-            active: true,
-            says: Some(says(&live)),
-        },
-        || text,
-    )
+    console.show(&shapes::Verdict { active: true, says: Some(says(&live)) }, || text)
 }
 
 fn says(live: &Live) -> shapes::Says {

@@ -52,12 +52,7 @@ impl Claims {
     /// What decides whether it is alive.
     #[must_use]
     pub const fn rests(&self) -> Rests<'_> {
-        Rests {
-            era: self.era,
-            rev: self.rev,
-            exp: Timestamp::from_secs(self.exp),
-            lineage: &self.lineage,
-        }
+        Rests { era: self.era, rev: self.rev, exp: Timestamp::from_secs(self.exp), lineage: &self.lineage }
     }
 }
 
@@ -75,9 +70,7 @@ mod tests {
             jti: "0000000000000001-7".into(),
             client_id: "sync".into(),
             scope: "invoices.read".parse().unwrap(),
-            cnf: Some(Confirmation {
-                thumbprint: Digest::new([7; 32]),
-            }),
+            cnf: Some(Confirmation { thumbprint: Digest::new([7; 32]) }),
             era: Era::new(1),
             rev: Revision::new(7),
             lineage: "vendor:acme application:sync".parse().unwrap(),
@@ -101,19 +94,9 @@ mod tests {
     #[test]
     fn a_missing_claim_is_refused() {
         let whole = serde_json::to_value(claims()).unwrap();
-        for claim in [
-            "iss",
-            "sub",
-            "aud",
-            "exp",
-            "iat",
-            "jti",
-            "client_id",
-            "scope",
-            "dp_era",
-            "dp_rev",
-            "dp_lin",
-        ] {
+        for claim in
+            ["iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope", "dp_era", "dp_rev", "dp_lin"]
+        {
             let mut part = whole.clone();
             part.as_object_mut().unwrap().remove(claim);
             assert!(serde_json::from_value::<Claims>(part).is_err(), "without {claim}");

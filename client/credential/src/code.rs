@@ -55,10 +55,7 @@ impl FromStr for EnrollmentCode {
     fn from_str(text: &str) -> Result<Self, CodeError> {
         let rest = text.trim().strip_prefix("dpe1-").ok_or(CodeError)?;
         let (secret, root) = rest.split_once('-').ok_or(CodeError)?;
-        Ok(Self {
-            secret: unhex(secret)?,
-            root: Digest::new(unhex(root)?),
-        })
+        Ok(Self { secret: unhex(secret)?, root: Digest::new(unhex(root)?) })
     }
 }
 

@@ -63,10 +63,7 @@ pub fn standing(
         if let Some(cut) = cut_of(node)
             && cut > credential.rev
         {
-            return Err(Dead::Cut {
-                node: node.clone(),
-                cut,
-            });
+            return Err(Dead::Cut { node: node.clone(), cut });
         }
     }
     Ok(())
@@ -101,11 +98,7 @@ impl CutSet {
     /// The set of an era in which nothing was cut yet.
     #[must_use]
     pub fn new(era: Era) -> Self {
-        Self {
-            era,
-            horizon: Timestamp::ZERO,
-            cuts: HashMap::new(),
-        }
+        Self { era, horizon: Timestamp::ZERO, cuts: HashMap::new() }
     }
 
     /// Takes in a cut. An older one than known changes nothing, so that repeats and disorder do no harm.
@@ -113,10 +106,7 @@ impl CutSet {
         if cut.until <= self.horizon {
             return;
         }
-        let kept = self.cuts.entry(cut.node).or_insert(Kept {
-            at: cut.at,
-            until: cut.until,
-        });
+        let kept = self.cuts.entry(cut.node).or_insert(Kept { at: cut.at, until: cut.until });
         kept.at = kept.at.max(cut.at);
         kept.until = kept.until.max(cut.until);
     }
@@ -133,9 +123,7 @@ impl CutSet {
     /// # Errors
     /// Why it is dead.
     pub fn judge(&self, credential: &Rests<'_>) -> Result<(), Dead> {
-        standing(credential, self.era, self.horizon, |node| {
-            self.cuts.get(node).map(|kept| kept.at)
-        })
+        standing(credential, self.era, self.horizon, |node| self.cuts.get(node).map(|kept| kept.at))
     }
 
     /// The era that it judges.
@@ -180,20 +168,11 @@ mod tests {
     }
 
     fn rests(rev: u64, exp: u64, lineage: &Lineage) -> Rests<'_> {
-        Rests {
-            era: ERA,
-            rev: Revision::new(rev),
-            exp: Timestamp::from_secs(exp),
-            lineage,
-        }
+        Rests { era: ERA, rev: Revision::new(rev), exp: Timestamp::from_secs(exp), lineage }
     }
 
     fn cut(n: u8, at: u64, until: u64) -> Cut {
-        Cut {
-            node: node(n),
-            at: Revision::new(at),
-            until: Timestamp::from_secs(until),
-        }
+        Cut { node: node(n), at: Revision::new(at), until: Timestamp::from_secs(until) }
     }
 
     #[test]
@@ -203,10 +182,7 @@ mod tests {
         let (touched, other) = (lineage(&[0, 1]), lineage(&[0, 2]));
         assert_eq!(
             set.judge(&rests(9, 50, &touched)),
-            Err(Dead::Cut {
-                node: node(1),
-                cut: Revision::new(10)
-            })
+            Err(Dead::Cut { node: node(1), cut: Revision::new(10) })
         );
         assert_eq!(
             set.judge(&rests(10, 50, &touched)),
@@ -243,10 +219,7 @@ mod tests {
     #[test]
     fn another_era_is_dead_whatever_its_number() {
         let line = lineage(&[1]);
-        let stranger = Rests {
-            era: Era::new(2),
-            ..rests(u64::MAX, u64::MAX, &line)
-        };
+        let stranger = Rests { era: Era::new(2), ..rests(u64::MAX, u64::MAX, &line) };
         assert_eq!(CutSet::new(ERA).judge(&stranger), Err(Dead::OtherEra));
     }
 

@@ -35,11 +35,7 @@ impl FromStr for Name {
             && bytes.first().is_some_and(plain)
             && bytes.last().is_some_and(plain)
             && bytes.iter().all(|b| plain(b) || matches!(b, b'.' | b'_' | b'-'));
-        if fits {
-            Ok(Self(text.into()))
-        } else {
-            Err(NameError(shown(text)))
-        }
+        if fits { Ok(Self(text.into())) } else { Err(NameError(shown(text))) }
     }
 }
 
@@ -68,9 +64,7 @@ impl Serialize for Name {
 
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -166,10 +160,7 @@ impl NodeId {
     /// The node of one credential: it is called by its revision.
     #[must_use]
     pub fn credential(revision: crate::Revision) -> Self {
-        Self {
-            kind: NodeKind::Credential,
-            name: Name(revision.to_string().into()),
-        }
+        Self { kind: NodeKind::Credential, name: Name(revision.to_string().into()) }
     }
 }
 
@@ -189,13 +180,8 @@ impl FromStr for NodeId {
     type Err = NodeIdError;
 
     fn from_str(text: &str) -> Result<Self, NodeIdError> {
-        let (kind, name) = text
-            .split_once(':')
-            .ok_or_else(|| NodeIdError::Form(shown(text)))?;
-        Ok(Self {
-            kind: kind.parse()?,
-            name: name.parse()?,
-        })
+        let (kind, name) = text.split_once(':').ok_or_else(|| NodeIdError::Form(shown(text)))?;
+        Ok(Self { kind: kind.parse()?, name: name.parse()? })
     }
 }
 
@@ -207,9 +193,7 @@ impl Serialize for NodeId {
 
 impl<'de> Deserialize<'de> for NodeId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -226,20 +210,7 @@ mod tests {
         for good in ["a", "acme", "acme-2026", "a.b_c-d", "0", &"x".repeat(63)] {
             check(good, true);
         }
-        for bad in [
-            "",
-            "-a",
-            "a-",
-            ".",
-            "..",
-            "A",
-            "a b",
-            "a/b",
-            "a:b",
-            "ä",
-            "a\n",
-            &"x".repeat(64),
-        ] {
+        for bad in ["", "-a", "a-", ".", "..", "A", "a b", "a/b", "a:b", "ä", "a\n", &"x".repeat(64)] {
             check(bad, false);
         }
     }

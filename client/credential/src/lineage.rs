@@ -103,9 +103,7 @@ impl Serialize for Lineage {
 
 impl<'de> Deserialize<'de> for Lineage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -125,15 +123,9 @@ mod tests {
     #[test]
     fn what_is_no_lineage_is_refused() {
         let long: Vec<String> = (0..25).map(|n| format!("vendor:v{n}")).collect();
-        for bad in [
-            "",
-            " ",
-            "vendor:a  vendor:b",
-            "vendor:a vendor:a",
-            "nobody:a",
-            "vendor:a ",
-            &long.join(" "),
-        ] {
+        for bad in
+            ["", " ", "vendor:a  vendor:b", "vendor:a vendor:a", "nobody:a", "vendor:a ", &long.join(" ")]
+        {
             assert!(bad.parse::<Lineage>().is_err(), "`{bad}`");
         }
     }

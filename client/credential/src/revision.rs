@@ -87,9 +87,7 @@ impl Serialize for Era {
 
 impl<'de> Deserialize<'de> for Era {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -102,13 +100,7 @@ mod tests {
         let era = Era::new(0xab);
         assert_eq!(era.to_string(), "00000000000000ab");
         assert_eq!("00000000000000ab".parse::<Era>().unwrap(), era);
-        for bad in [
-            "",
-            "ab",
-            "00000000000000AB",
-            "+0000000000000ab",
-            "00000000000000abc",
-        ] {
+        for bad in ["", "ab", "00000000000000AB", "+0000000000000ab", "00000000000000abc"] {
             assert!(bad.parse::<Era>().is_err(), "`{bad}`");
         }
     }

@@ -41,9 +41,7 @@ impl FromStr for Scope {
         if fits {
             Ok(Self(text.into()))
         } else {
-            Err(ScopeError::Form(
-                text.chars().take(80).flat_map(char::escape_default).collect(),
-            ))
+            Err(ScopeError::Form(text.chars().take(80).flat_map(char::escape_default).collect()))
         }
     }
 }
@@ -68,9 +66,7 @@ impl Serialize for Scope {
 
 impl<'de> Deserialize<'de> for Scope {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -162,9 +158,7 @@ impl Serialize for ScopeSet {
 
 impl<'de> Deserialize<'de> for ScopeSet {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -183,16 +177,7 @@ mod tests {
 
     #[test]
     fn what_is_no_scope_is_refused() {
-        for bad in [
-            " ",
-            "a  b",
-            "a b a",
-            "a\"b",
-            "a\\b",
-            "ä",
-            &"x".repeat(65),
-            "a\u{0}",
-        ] {
+        for bad in [" ", "a  b", "a b a", "a\"b", "a\\b", "ä", &"x".repeat(65), "a\u{0}"] {
             assert!(bad.parse::<ScopeSet>().is_err(), "`{bad}`");
         }
         let many: Vec<String> = (0..33).map(|n| format!("s{n}")).collect();

@@ -78,11 +78,7 @@ impl Ttl {
     /// # Errors
     /// [`TtlError::Zero`] for zero.
     pub const fn from_secs(secs: u32) -> Result<Self, TtlError> {
-        if secs == 0 {
-            Err(TtlError::Zero)
-        } else {
-            Ok(Self(secs))
-        }
+        if secs == 0 { Err(TtlError::Zero) } else { Ok(Self(secs)) }
     }
 
     /// So many seconds; zero counts as one.
@@ -147,11 +143,7 @@ impl FromStr for Ttl {
         if !number.bytes().all(|b| b.is_ascii_digit()) {
             return Err(form());
         }
-        let secs = number
-            .parse::<u32>()
-            .ok()
-            .and_then(|n| n.checked_mul(factor))
-            .ok_or_else(form)?;
+        let secs = number.parse::<u32>().ok().and_then(|n| n.checked_mul(factor)).ok_or_else(form)?;
         Self::from_secs(secs)
     }
 }
@@ -173,13 +165,7 @@ mod tests {
 
     #[test]
     fn durations_read_back_as_written() {
-        for (text, secs) in [
-            ("1s", 1),
-            ("90s", 90),
-            ("15m", 900),
-            ("12h", 43_200),
-            ("30d", 2_592_000),
-        ] {
+        for (text, secs) in [("1s", 1), ("90s", 90), ("15m", 900), ("12h", 43_200), ("30d", 2_592_000)] {
             let ttl: Ttl = text.parse().unwrap();
             assert_eq!(ttl.as_secs(), secs);
             assert_eq!(ttl.to_string().parse::<Ttl>().unwrap(), ttl);

@@ -20,10 +20,7 @@ impl Address {
     /// # Errors
     /// [`Error::BadInput`] if that is neither a DNS name nor an IP address.
     pub fn with_server_name(self, name: &str) -> Result<Self, Error> {
-        Ok(Self {
-            server_name: server_name(name)?,
-            ..self
-        })
+        Ok(Self { server_name: server_name(name)?, ..self })
     }
 
     /// The host: a DNS name or an IP address, without brackets.
@@ -47,10 +44,7 @@ impl Address {
 
 fn server_name(text: &str) -> Result<ServerName<'static>, Error> {
     ServerName::try_from(text.to_owned()).map_err(|_| {
-        Error::BadInput(format!(
-            "`{}` is neither a DNS name nor an IP address",
-            text.escape_default()
-        ))
+        Error::BadInput(format!("`{}` is neither a DNS name nor an IP address", text.escape_default()))
     })
 }
 
@@ -67,19 +61,12 @@ impl FromStr for Address {
         let (host, port) = text.rsplit_once(':').ok_or_else(form)?;
         let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(form)?;
         let host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            Some(inner) => inner
-                .parse::<Ipv6Addr>()
-                .map(|ip| ip.to_string())
-                .map_err(|_| form())?,
+            Some(inner) => inner.parse::<Ipv6Addr>().map(|ip| ip.to_string()).map_err(|_| form())?,
             None if host.contains(':') => return Err(form()),
             None => host.to_owned(),
         };
         let server_name = server_name(&host).map_err(|_| form())?;
-        Ok(Self {
-            host,
-            port,
-            server_name,
-        })
+        Ok(Self { host, port, server_name })
     }
 }
 
@@ -99,12 +86,7 @@ mod tests {
 
     #[test]
     fn addresses_read_back_as_written() {
-        for text in [
-            "127.0.0.1:7443",
-            "broker.example:1",
-            "[::1]:65535",
-            "localhost:7443",
-        ] {
+        for text in ["127.0.0.1:7443", "broker.example:1", "[::1]:65535", "localhost:7443"] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
     }

@@ -28,11 +28,7 @@ impl Connection {
     pub async fn open(identity: &Identity) -> Result<Self, Error> {
         let channel = connect(identity.broker(), &identity.trust(), Some(&identity.proof())).await?;
         let broker = identity.broker().to_string().into();
-        Ok(Self {
-            subject: identity.subject().clone(),
-            broker,
-            channel,
-        })
+        Ok(Self { subject: identity.subject().clone(), broker, channel })
     }
 
     /// As whom.
@@ -66,11 +62,7 @@ impl Connection {
 }
 
 fn with_article(kind: NodeKind) -> String {
-    let article = if kind.as_str().starts_with(['a', 'e', 'i', 'o']) {
-        "an"
-    } else {
-        "a"
-    };
+    let article = if kind.as_str().starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
     format!("{article} {kind}")
 }
 
@@ -113,9 +105,7 @@ fn endpoint(broker: &Address) -> Result<Endpoint, Error> {
 async fn dial(broker: Address, config: Arc<ClientConfig>) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
     let stream = TcpStream::connect((broker.host(), broker.port())).await?;
     stream.set_nodelay(true)?;
-    let tls = TlsConnector::from(config)
-        .connect(broker.server_name().clone(), stream)
-        .await?;
+    let tls = TlsConnector::from(config).connect(broker.server_name().clone(), stream).await?;
     Ok(TokioIo::new(tls))
 }
 
@@ -155,10 +145,8 @@ mod tests {
 
     async fn strange_server(listener: TcpListener) {
         let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = rcgen::CertificateParams::new(["127.0.0.1".to_owned()])
-            .unwrap()
-            .self_signed(&key)
-            .unwrap();
+        let certificate =
+            rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
         let key = rustls_pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
         let config =
             rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))

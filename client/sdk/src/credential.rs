@@ -21,9 +21,7 @@ impl Application {
     /// # Errors
     /// [`Error::BadInput`] if somebody else is.
     pub fn over(connection: Connection) -> Result<Self, Error> {
-        connection
-            .demand(NodeKind::Application)
-            .map(|()| Self { connection })
+        connection.demand(NodeKind::Application).map(|()| Self { connection })
     }
 
     /// The connection.
@@ -45,9 +43,7 @@ impl Application {
             request_id: String::new(),
         };
         let answer = self.stub().mint_certificate(request).await;
-        let answer = answer
-            .map_err(|status| self.connection.fault(status))?
-            .into_inner();
+        let answer = answer.map_err(|status| self.connection.fault(status))?.into_inner();
         let minted = wire::minted(answer.certificate)?;
         Ok(ClientCertificate {
             leaf: minted.leaf,
@@ -65,9 +61,7 @@ impl Application {
     /// See [`Error`].
     pub async fn token(&self, request: &TokenRequest<'_>) -> Result<Token, Error> {
         let answer = self.stub().mint_token(request.to_wire()).await;
-        let answer = answer
-            .map_err(|status| self.connection.fault(status))?
-            .into_inner();
+        let answer = answer.map_err(|status| self.connection.fault(status))?.into_inner();
         Ok(Token {
             text: Zeroizing::new(answer.token),
             revision: Revision::new(answer.revision),
@@ -101,10 +95,7 @@ impl TokenRequest<'_> {
         v1::MintTokenRequest {
             audience: self.audience.to_string(),
             scopes: self.scopes.iter().map(ToString::to_string).collect(),
-            client_certificate: self
-                .certificate
-                .map(|der| der.to_vec().into())
-                .unwrap_or_default(),
+            client_certificate: self.certificate.map(|der| der.to_vec().into()).unwrap_or_default(),
             ttl_seconds: wire::seconds(self.ttl),
             request_id: String::new(),
         }
@@ -147,10 +138,7 @@ impl ClientCertificate {
     /// What to show to a relying party.
     #[must_use]
     pub fn proof(&self) -> Proof {
-        Proof {
-            chain: self.chain(),
-            key: self.key.clone(),
-        }
+        Proof { chain: self.chain(), key: self.key.clone() }
     }
 }
 

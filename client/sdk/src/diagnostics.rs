@@ -36,10 +36,7 @@ impl Connection {
         let answer = answer.map_err(|status| self.fault(status))?.into_inner();
         Ok(Pong {
             subject: wire::node(&answer.subject)?,
-            identity: answer
-                .identity
-                .parse()
-                .map_err(|_| Error::BadAnswer("the identity is no name"))?,
+            identity: answer.identity.parse().map_err(|_| Error::BadAnswer("the identity is no name"))?,
             revision: Revision::new(answer.revision),
         })
     }

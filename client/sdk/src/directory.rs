@@ -46,14 +46,8 @@ impl Directory {
             request_id: String::new(),
         };
         let answer = self.stub().put_object(request).await;
-        let answer = answer
-            .map_err(|status| self.connection.fault(status))?
-            .into_inner();
-        Ok(Written {
-            revision: Revision::new(answer.revision),
-            written: answer.written,
-            cut: answer.cut,
-        })
+        let answer = answer.map_err(|status| self.connection.fault(status))?.into_inner();
+        Ok(Written { revision: Revision::new(answer.revision), written: answer.written, cut: answer.cut })
     }
 
     /// Reads one object.
@@ -63,9 +57,7 @@ impl Directory {
     pub async fn object(&self, id: &NodeId) -> Result<v1::StoredObject, Error> {
         let request = v1::GetObjectRequest { id: id.to_string() };
         let answer = self.stub().get_object(request).await;
-        let answer = answer
-            .map_err(|status| self.connection.fault(status))?
-            .into_inner();
+        let answer = answer.map_err(|status| self.connection.fault(status))?.into_inner();
         answer.object.ok_or(Error::BadAnswer("the object is missing"))
     }
 
@@ -79,15 +71,10 @@ impl Directory {
         size: u32,
         after: &str,
     ) -> Result<v1::ListObjectsResponse, Error> {
-        let request = v1::ListObjectsRequest {
-            kind: kind.to_string(),
-            page_size: size,
-            page_token: after.to_owned(),
-        };
+        let request =
+            v1::ListObjectsRequest { kind: kind.to_string(), page_size: size, page_token: after.to_owned() };
         let answer = self.stub().list_objects(request).await;
-        Ok(answer
-            .map_err(|status| self.connection.fault(status))?
-            .into_inner())
+        Ok(answer.map_err(|status| self.connection.fault(status))?.into_inner())
     }
 
     /// Reads all of a kind, page by page.

@@ -30,14 +30,10 @@ pub async fn enroll(
     let _alone = home.alone().await?;
     vacant(home)?;
     let key = home.next_key(key)?;
-    let request = v1::EnrollRequest {
-        code: code.reveal(),
-        csr: key.csr()?.into(),
-    };
+    let request = v1::EnrollRequest { code: code.reveal(), csr: key.csr()?.into() };
     let answer = EnrollmentServiceClient::new(channel).enroll(request).await;
-    let answer = answer
-        .map_err(|status| refused(home, Error::from_status(&broker.to_string(), status)))?
-        .into_inner();
+    let answer =
+        answer.map_err(|status| refused(home, Error::from_status(&broker.to_string(), status)))?.into_inner();
     let root = wire::certificate(&answer.root)?;
     if fingerprint(&root) != code.root() {
         return Err(Error::BadAnswer("the root is not the one that the code names"));
@@ -64,21 +60,11 @@ pub async fn renew(home: &Home) -> Result<Identity, Error> {
     let identity = home.identity()?;
     let connection = Connection::open(&identity).await?;
     let key = home.next_key(None)?;
-    let request = v1::RenewIdentityRequest {
-        csr: key.csr()?.into(),
-    };
-    let answer = EnrollmentServiceClient::new(connection.channel())
-        .renew_identity(request)
-        .await;
-    let answer = answer
-        .map_err(|status| refused(home, connection.fault(status)))?
-        .into_inner();
+    let request = v1::RenewIdentityRequest { csr: key.csr()?.into() };
+    let answer = EnrollmentServiceClient::new(connection.channel()).renew_identity(request).await;
+    let answer = answer.map_err(|status| refused(home, connection.fault(status)))?.into_inner();
     let held = held(wire::minted(answer.certificate)?, identity.root());
-    let renewed = Identity {
-        key,
-        held,
-        ..identity
-    };
+    let renewed = Identity { key, held, ..identity };
     home.keep(&renewed)?;
     Ok(renewed)
 }
@@ -104,17 +90,8 @@ fn refused(home: &Home, error: Error) -> Error {
 }
 
 fn held(minted: Minted, root: &CertificateDer<'_>) -> Held {
-    let above = if minted.issuer == *root {
-        Vec::new()
-    } else {
-        vec![minted.issuer]
-    };
-    Held {
-        leaf: minted.leaf,
-        above,
-        revision: minted.revision,
-        expires_at: minted.expires_at,
-    }
+    let above = if minted.issuer == *root { Vec::new() } else { vec![minted.issuer] };
+    Held { leaf: minted.leaf, above, revision: minted.revision, expires_at: minted.expires_at }
 }
 
 /// A code that was made.
@@ -134,21 +111,12 @@ impl Directory {
     /// # Errors
     /// See [`Error`].
     pub async fn open_enrollment(&self, subject: &NodeId, ttl: Option<Ttl>) -> Result<Opened, Error> {
-        let request = v1::OpenEnrollmentRequest {
-            subject: subject.to_string(),
-            ttl_seconds: wire::seconds(ttl),
-        };
-        let answer = EnrollmentServiceClient::new(self.connection().channel())
-            .open_enrollment(request)
-            .await;
-        let answer = answer
-            .map_err(|status| self.connection().fault(status))?
-            .into_inner();
+        let request =
+            v1::OpenEnrollmentRequest { subject: subject.to_string(), ttl_seconds: wire::seconds(ttl) };
+        let answer = EnrollmentServiceClient::new(self.connection().channel()).open_enrollment(request).await;
+        let answer = answer.map_err(|status| self.connection().fault(status))?.into_inner();
         Ok(Opened {
-            code: answer
-                .code
-                .parse()
-                .map_err(|_| Error::BadAnswer("the code is none"))?,
+            code: answer.code.parse().map_err(|_| Error::BadAnswer("the code is none"))?,
             expires_at: wire::instant(answer.expires_at)?,
             id: wire::node(&answer.id)?,
         })

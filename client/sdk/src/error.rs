@@ -143,17 +143,8 @@ impl Error {
         let Some(class) = RefusalClass::of(status.code()) else {
             return Self::Failed { reason, message };
         };
-        let revision = info
-            .metadata
-            .get("refusal")
-            .and_then(|text| text.parse().ok())
-            .map(Revision::new);
-        Self::Refused(Refusal {
-            reason,
-            message,
-            revision,
-            class,
-        })
+        let revision = info.metadata.get("refusal").and_then(|text| text.parse().ok()).map(Revision::new);
+        Self::Refused(Refusal { reason, message, revision, class })
     }
 
     /// From a connection that failed: at TCP, at TLS, or later.
@@ -168,26 +159,17 @@ impl Error {
 
     fn without_reason(broker: &str, status: Status, message: String) -> Self {
         match status.code() {
-            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Self::Unreachable {
-                broker: broker.to_owned(),
-                source: Box::new(status),
-            },
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
+                Self::Unreachable { broker: broker.to_owned(), source: Box::new(status) }
+            }
             code @ (Code::Unauthenticated
             | Code::PermissionDenied
             | Code::NotFound
             | Code::InvalidArgument) => {
                 let class = RefusalClass::of(code).unwrap_or(RefusalClass::Forbidden);
-                Self::Refused(Refusal {
-                    reason: word(code),
-                    message,
-                    revision: None,
-                    class,
-                })
+                Self::Refused(Refusal { reason: word(code), message, revision: None, class })
             }
-            code => Self::Failed {
-                reason: word(code),
-                message,
-            },
+            code => Self::Failed { reason: word(code), message },
         }
     }
 }
@@ -279,13 +261,9 @@ mod tests {
 
     #[test]
     fn a_reason_of_the_brokers_is_a_refusal() {
-        let error = Error::from_status(
-            "b:1",
-            status(Code::PermissionDenied, "scope-not-entitled", ERROR_DOMAIN),
-        );
-        let Error::Refused(refusal) = &error else {
-            panic!("{error:?}")
-        };
+        let error =
+            Error::from_status("b:1", status(Code::PermissionDenied, "scope-not-entitled", ERROR_DOMAIN));
+        let Error::Refused(refusal) = &error else { panic!("{error:?}") };
         assert_eq!(refusal.revision, Some(Revision::new(41)));
         assert_eq!(refusal.class, RefusalClass::Forbidden);
         assert_eq!(error.reason(), Some("scope-not-entitled"));
@@ -309,10 +287,7 @@ mod tests {
         assert!(matches!(of(Code::Internal), Error::Failed { reason, .. } if reason == "internal"));
         assert_eq!(of(Code::PermissionDenied).reason(), Some("permission-denied"));
         let unwell = Error::from_status("b:1", status(Code::Unavailable, "clock-untrusted", ERROR_DOMAIN));
-        assert!(
-            matches!(&unwell, Error::Failed { reason, .. } if reason == "clock-untrusted"),
-            "{unwell:?}"
-        );
+        assert!(matches!(&unwell, Error::Failed { reason, .. } if reason == "clock-untrusted"), "{unwell:?}");
         let stranger = Error::from_status("b:1", status(Code::Internal, "x", "elsewhere"));
         assert!(matches!(stranger, Error::Failed { .. }), "{stranger:?}");
     }

@@ -32,11 +32,7 @@ pub fn write_public(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Files`]; [`Error::BadInput`] if others may enter it.
 pub fn make_private_folder(path: &Path) -> Result<(), Error> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(at(path))?;
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at(path))?;
     let mode = fs::metadata(path).map_err(at(path))?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(Error::BadInput(format!(
@@ -96,11 +92,7 @@ fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 
 fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     // `create_new` does not follow a link that somebody left there, and the mode holds before the first byte.
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -114,16 +106,10 @@ fn folder(path: &Path) -> &Path {
 
 fn beside(path: &Path) -> io::Result<PathBuf> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let name = path
-        .file_name()
-        .ok_or_else(|| io::Error::from(io::ErrorKind::IsADirectory))?;
+    let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::IsADirectory))?;
     let mut temporary = std::ffi::OsString::from(".");
     temporary.push(name);
-    temporary.push(format!(
-        ".{}.{}",
-        process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    ));
+    temporary.push(format!(".{}.{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
     Ok(folder(path).join(temporary))
 }
 
@@ -140,21 +126,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         write_private(&path, b"one").unwrap();
-        assert_eq!(
-            (mode(&path), fs::read(&path).unwrap().as_slice()),
-            (0o600, b"one".as_slice())
-        );
+        assert_eq!((mode(&path), fs::read(&path).unwrap().as_slice()), (0o600, b"one".as_slice()));
         let mut reader = File::open(&path).unwrap();
         write_private(&path, b"two and longer").unwrap();
         let mut seen = Vec::new();
         io::Read::read_to_end(&mut reader, &mut seen).unwrap();
         assert_eq!(seen, b"one", "whoever had it open still reads the old one, whole");
         assert_eq!(fs::read(&path).unwrap(), b"two and longer");
-        assert_eq!(
-            fs::read_dir(folder.path()).unwrap().count(),
-            1,
-            "nothing is left beside it"
-        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 
     #[test]

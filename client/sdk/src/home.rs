@@ -27,9 +27,7 @@ impl Home {
     /// The home in this folder, which may be yet to come.
     #[must_use]
     pub fn at(folder: impl Into<PathBuf>) -> Self {
-        Self {
-            folder: folder.into(),
-        }
+        Self { folder: folder.into() }
     }
 
     /// The folder.
@@ -45,9 +43,7 @@ impl Home {
     pub fn identity(&self) -> Result<Identity, Error> {
         let path = self.identity_path();
         let Some(bytes) = files::read(&path)?.map(Zeroizing::new) else {
-            return Err(Error::NotEnrolled {
-                home: self.folder.clone(),
-            });
+            return Err(Error::NotEnrolled { home: self.folder.clone() });
         };
         let text = std::str::from_utf8(&bytes).ok();
         let stored = text.and_then(|text| toml::from_str::<Stored>(text).ok());
@@ -156,9 +152,7 @@ impl Stored {
             return None;
         }
         let broker: Address = self.broker.parse().ok()?;
-        let mut chain = pem::certificates_from_pem(self.certificate.as_bytes())
-            .ok()?
-            .into_iter();
+        let mut chain = pem::certificates_from_pem(self.certificate.as_bytes()).ok()?.into_iter();
         let root: Vec<CertificateDer<'static>> = pem::certificates_from_pem(self.root.as_bytes()).ok()?;
         let held = Held {
             leaf: chain.next()?,
@@ -188,11 +182,7 @@ mod tests {
         let certificate = |n| CertificateDer::from(vec![n; 300]);
         Identity {
             subject: "application:sync".parse().unwrap(),
-            broker: "127.0.0.1:7443"
-                .parse::<Address>()
-                .unwrap()
-                .with_server_name("localhost")
-                .unwrap(),
+            broker: "127.0.0.1:7443".parse::<Address>().unwrap().with_server_name("localhost").unwrap(),
             root: certificate(1),
             key: PrivateKey::generate().unwrap(),
             held: Held {
@@ -219,19 +209,12 @@ mod tests {
             (again.subject(), again.broker(), again.root()),
             (identity.subject(), identity.broker(), identity.root())
         );
-        assert_eq!(
-            (again.held, again.key.public_der()),
-            (identity.held, identity.key.public_der())
-        );
+        assert_eq!((again.held, again.key.public_der()), (identity.held, identity.key.public_der()));
 
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(home.folder()), 0o700);
         assert_eq!(mode(&home.identity_path()), 0o600);
-        assert_eq!(
-            fs::read_dir(home.folder()).unwrap().count(),
-            1,
-            "no next key is left"
-        );
+        assert_eq!(fs::read_dir(home.folder()).unwrap().count(), 1, "no next key is left");
     }
 
     #[test]
@@ -240,10 +223,7 @@ mod tests {
         let home = Home::at(folder.path());
         let next = |given| home.next_key(given).unwrap().public_der();
         let first = next(None);
-        assert_eq!(
-            fs::metadata(home.next_key_path()).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(home.next_key_path()).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(next(None), first);
         let given = PrivateKey::generate().unwrap();
         assert_eq!(next(Some(given.clone())), given.public_der());

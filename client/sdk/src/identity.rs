@@ -72,10 +72,7 @@ impl Identity {
     /// What to show to the broker.
     #[must_use]
     pub fn proof(&self) -> Proof {
-        Proof {
-            chain: self.held.chain(),
-            key: self.key.clone(),
-        }
+        Proof { chain: self.held.chain(), key: self.key.clone() }
     }
 
     /// Whom to take for the broker.

@@ -21,14 +21,11 @@ impl PrivateKey {
     /// [`Error::Unable`] if the system has no randomness to give.
     pub fn generate() -> Result<Self, Error> {
         let pair = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256);
-        pair.map(Self::new)
-            .map_err(|_| Error::Unable("make a key: the system gives no randomness"))
+        pair.map(Self::new).map_err(|_| Error::Unable("make a key: the system gives no randomness"))
     }
 
     fn new(pair: KeyPair) -> Self {
-        Self {
-            pair: Arc::new(Zeroizing::new(pair)),
-        }
+        Self { pair: Arc::new(Zeroizing::new(pair)) }
     }
 
     /// The key in a PKCS #8 PEM text: P-256, P-384, Ed25519 or RSA.

@@ -12,14 +12,9 @@ impl Connection {
     /// # Errors
     /// See [`Error`].
     pub async fn end(&self, id: &NodeId, reason: &str) -> Result<Revision, Error> {
-        let request = v1::EndRequest {
-            id: id.to_string(),
-            reason: reason.to_owned(),
-            request_id: String::new(),
-        };
+        let request =
+            v1::EndRequest { id: id.to_string(), reason: reason.to_owned(), request_id: String::new() };
         let answer = OffboardingServiceClient::new(self.channel()).end(request).await;
-        Ok(Revision::new(
-            answer.map_err(|status| self.fault(status))?.into_inner().revision,
-        ))
+        Ok(Revision::new(answer.map_err(|status| self.fault(status))?.into_inner().revision))
     }
 }

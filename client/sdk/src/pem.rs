@@ -9,10 +9,7 @@ use crate::Error;
 /// Certificates one after another, as TLS libraries want them in a file.
 #[must_use]
 pub fn certificates_to_pem(chain: &[CertificateDer<'_>]) -> String {
-    chain
-        .iter()
-        .map(|certificate| encode("CERTIFICATE", certificate).to_string())
-        .collect()
+    chain.iter().map(|certificate| encode("CERTIFICATE", certificate).to_string()).collect()
 }
 
 /// Every certificate in a PEM text, in order; other sections are skipped.
@@ -32,9 +29,7 @@ pub fn certificates_from_pem(text: &[u8]) -> Result<Vec<CertificateDer<'static>>
 /// One PEM section, in a buffer that is wiped.
 pub(crate) fn encode(label: &str, der: &[u8]) -> Zeroizing<String> {
     let body = Zeroizing::new(STANDARD.encode(der));
-    let mut text = Zeroizing::new(String::with_capacity(
-        body.len() + body.len() / 64 + 2 * label.len() + 40,
-    ));
+    let mut text = Zeroizing::new(String::with_capacity(body.len() + body.len() / 64 + 2 * label.len() + 40));
     text.push_str("-----BEGIN ");
     text.push_str(label);
     text.push_str("-----\n");
@@ -57,10 +52,7 @@ mod tests {
     #[test]
     fn what_is_written_reads_back() {
         for length in [1, 47, 48, 49, 96, 500] {
-            let chain = vec![
-                CertificateDer::from(vec![7; length]),
-                CertificateDer::from(vec![8; length]),
-            ];
+            let chain = vec![CertificateDer::from(vec![7; length]), CertificateDer::from(vec![8; length])];
             let text = certificates_to_pem(&chain);
             assert!(text.lines().all(|line| line.len() <= 64), "{text}");
             assert_eq!(certificates_from_pem(text.as_bytes()).unwrap(), chain);
@@ -69,11 +61,7 @@ mod tests {
 
     #[test]
     fn a_text_without_a_certificate_is_refused() {
-        for bad in [
-            "",
-            "hello",
-            "-----BEGIN CERTIFICATE-----\n*\n-----END CERTIFICATE-----\n",
-        ] {
+        for bad in ["", "hello", "-----BEGIN CERTIFICATE-----\n*\n-----END CERTIFICATE-----\n"] {
             assert!(certificates_from_pem(bad.as_bytes()).is_err(), "`{bad}`");
         }
     }

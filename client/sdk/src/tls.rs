@@ -42,14 +42,9 @@ pub(crate) fn client_config(trust: &Trust, proof: Option<&Proof>) -> Result<Clie
         .map_err(|_| Error::Unable("speak TLS 1.3"))?;
     let builder = match trust {
         Trust::Pin(root) => {
-            let verifier = PinnedRoot {
-                root: *root,
-                algorithms: provider.signature_verification_algorithms,
-                provider,
-            };
-            builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(verifier))
+            let verifier =
+                PinnedRoot { root: *root, algorithms: provider.signature_verification_algorithms, provider };
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
         }
         Trust::Root(root) => builder.with_root_certificates(store(root).map_err(|_| unusable_root())?),
     };
@@ -93,9 +88,7 @@ impl ServerCertVerifier for PinnedRoot {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let pinned = intermediates
-            .iter()
-            .find(|certificate| fingerprint(certificate) == self.root);
+        let pinned = intermediates.iter().find(|certificate| fingerprint(certificate) == self.root);
         let root = pinned.ok_or(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
         let anchored =
             WebPkiServerVerifier::builder_with_provider(Arc::new(store(root)?), Arc::clone(&self.provider))
@@ -131,10 +124,7 @@ impl ServerCertVerifier for PinnedRoot {
 pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> Digest {
     let digest = digest(&SHA256, certificate);
     let mut bytes = [0; 32];
-    bytes
-        .iter_mut()
-        .zip(digest.as_ref())
-        .for_each(|(to, from)| *to = *from);
+    bytes.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
     Digest::new(bytes)
 }
 
@@ -151,11 +141,7 @@ mod tests {
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let root_der = root.self_signed(&root_key).unwrap().der().clone();
         let leaf = CertificateParams::new(["localhost".to_owned()]).unwrap();
-        let leaf_der = leaf
-            .signed_by(&leaf_key, &Issuer::new(root, root_key))
-            .unwrap()
-            .der()
-            .clone();
+        let leaf_der = leaf.signed_by(&leaf_key, &Issuer::new(root, root_key)).unwrap().der().clone();
         (root_der, leaf_der)
     }
 
@@ -166,11 +152,8 @@ mod tests {
         name: &str,
     ) -> Result<(), CertificateError> {
         let provider = Arc::new(crypto::ring::default_provider());
-        let verifier = PinnedRoot {
-            root: pin,
-            algorithms: provider.signature_verification_algorithms,
-            provider,
-        };
+        let verifier =
+            PinnedRoot { root: pin, algorithms: provider.signature_verification_algorithms, provider };
         let name = ServerName::try_from(name.to_owned()).unwrap();
         match verifier.verify_server_cert(leaf, above, &name, &[], UnixTime::now()) {
             Ok(_) => Ok(()),
@@ -182,15 +165,7 @@ mod tests {
     #[test]
     fn the_pinned_root_is_taken_for_the_broker() {
         let (root, leaf) = broker();
-        assert_eq!(
-            check(
-                fingerprint(&root),
-                &leaf,
-                std::slice::from_ref(&root),
-                "localhost"
-            ),
-            Ok(())
-        );
+        assert_eq!(check(fingerprint(&root), &leaf, std::slice::from_ref(&root), "localhost"), Ok(()));
     }
 
     #[test]
@@ -221,13 +196,8 @@ mod tests {
     #[test]
     fn another_name_is_not() {
         let (root, leaf) = broker();
-        let error = check(
-            fingerprint(&root),
-            &leaf,
-            std::slice::from_ref(&root),
-            "elsewhere.example",
-        )
-        .unwrap_err();
+        let error =
+            check(fingerprint(&root), &leaf, std::slice::from_ref(&root), "elsewhere.example").unwrap_err();
         assert!(
             matches!(
                 error,
@@ -240,13 +210,7 @@ mod tests {
     #[test]
     fn a_key_that_does_not_fit_is_found_before_connecting() {
         let (root, leaf) = broker();
-        let proof = Proof {
-            chain: vec![leaf],
-            key: PrivateKey::generate().unwrap(),
-        };
-        assert!(matches!(
-            client_config(&Trust::Root(root), Some(&proof)),
-            Err(Error::BadInput(_))
-        ));
+        let proof = Proof { chain: vec![leaf], key: PrivateKey::generate().unwrap() };
+        assert!(matches!(client_config(&Trust::Root(root), Some(&proof)), Err(Error::BadInput(_))));
     }
 }

@@ -18,9 +18,7 @@ impl Verifier {
     /// # Errors
     /// [`Error::BadInput`] if somebody else is.
     pub fn over(connection: Connection) -> Result<Self, Error> {
-        connection
-            .demand(NodeKind::Verifier)
-            .map(|()| Self { connection })
+        connection.demand(NodeKind::Verifier).map(|()| Self { connection })
     }
 
     /// The connection.
@@ -43,12 +41,8 @@ impl Verifier {
             token: token.to_owned(),
             client_certificate: certificate.map(|der| der.to_vec().into()).unwrap_or_default(),
         };
-        let answer = VerificationServiceClient::new(self.connection.channel())
-            .introspect(request)
-            .await;
-        let answer = answer
-            .map_err(|status| self.connection.fault(status))?
-            .into_inner();
+        let answer = VerificationServiceClient::new(self.connection.channel()).introspect(request).await;
+        let answer = answer.map_err(|status| self.connection.fault(status))?.into_inner();
         if !answer.active {
             return Ok(None);
         }
@@ -75,15 +69,8 @@ pub struct Live {
 
 impl Live {
     fn parse(answer: v1::IntrospectResponse) -> Result<Self, Error> {
-        let name = |text: &str| {
-            text.parse::<Name>()
-                .map_err(|_| Error::BadAnswer("a name cannot be read"))
-        };
-        let scopes = answer
-            .scopes
-            .iter()
-            .map(|text| text.parse())
-            .collect::<Result<_, _>>();
+        let name = |text: &str| text.parse::<Name>().map_err(|_| Error::BadAnswer("a name cannot be read"));
+        let scopes = answer.scopes.iter().map(|text| text.parse()).collect::<Result<_, _>>();
         Ok(Self {
             application: name(&answer.application)?,
             audience: name(&answer.audience)?,
@@ -92,11 +79,7 @@ impl Live {
                 .map_err(|_| Error::BadAnswer("the scopes cannot be read"))?,
             expires_at: wire::instant(answer.expires_at)?,
             revision: Revision::new(answer.revision),
-            lineage: answer
-                .lineage
-                .iter()
-                .map(|text| wire::node(text))
-                .collect::<Result<_, _>>()?,
+            lineage: answer.lineage.iter().map(|text| wire::node(text)).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -133,23 +116,14 @@ impl Connection {
     /// # Errors
     /// See [`Error`].
     pub async fn trust_bundle(&self, audience: Option<&Name>) -> Result<TrustBundle, Error> {
-        let request = v1::GetTrustBundleRequest {
-            audience: audience.map(ToString::to_string).unwrap_or_default(),
-        };
-        let answer = VerificationServiceClient::new(self.channel())
-            .get_trust_bundle(request)
-            .await;
+        let request =
+            v1::GetTrustBundleRequest { audience: audience.map(ToString::to_string).unwrap_or_default() };
+        let answer = VerificationServiceClient::new(self.channel()).get_trust_bundle(request).await;
         let answer = answer.map_err(|status| self.fault(status))?.into_inner();
         let roots = |ders: &[bytes::Bytes]| ders.iter().map(wire::certificate).collect::<Result<Vec<_>, _>>();
         let audiences = answer.audiences.iter().map(|bundle| {
-            let audience = bundle
-                .audience
-                .parse()
-                .map_err(|_| Error::BadAnswer("an audience is no name"))?;
-            Ok(AudienceRoots {
-                audience,
-                roots: roots(&bundle.roots)?,
-            })
+            let audience = bundle.audience.parse().map_err(|_| Error::BadAnswer("an audience is no name"))?;
+            Ok(AudienceRoots { audience, roots: roots(&bundle.roots)? })
         });
         Ok(TrustBundle {
             audiences: audiences.collect::<Result<_, Error>>()?,

@@ -44,9 +44,7 @@ pub(crate) fn instant(timestamp: Option<prost_types::Timestamp>) -> Result<Times
     let (Ok(secs), Ok(nanos)) = (u64::try_from(timestamp.seconds), u32::try_from(timestamp.nanos)) else {
         return Err(unusable);
     };
-    u64::try_from(Duration::new(secs, nanos).as_millis())
-        .map(Timestamp::from_millis)
-        .map_err(|_| unusable)
+    u64::try_from(Duration::new(secs, nanos).as_millis()).map(Timestamp::from_millis).map_err(|_| unusable)
 }
 
 pub(crate) fn node(text: &str) -> Result<NodeId, Error> {

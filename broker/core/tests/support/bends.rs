@@ -1,12 +1,6 @@
 //! Ways in which a case may differ from the good one, drawn at random.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use daypass_core::{
     Body, Life, Shown,
@@ -114,12 +108,7 @@ pub(crate) fn manifest() -> impl Strategy<Value = Bend> {
 pub(crate) fn bend() -> impl Strategy<Value = Bend> {
     let life = select(vec![Life::Open, Life::Suspended, Life::Ended]);
     let node = || 0..NODES.len();
-    let rev = || {
-        prop_oneof![
-            (CALLER_REV - 1)..=(CALLER_REV + 1),
-            (BOUND_REV - 1)..=(BOUND_REV + 1)
-        ]
-    };
+    let rev = || prop_oneof![(CALLER_REV - 1)..=(CALLER_REV + 1), (BOUND_REV - 1)..=(BOUND_REV + 1)];
     prop_oneof![
         8 => manifest(),
         3 => (node(), life).prop_map(|(n, life)| Bend::Life(n, life)),
@@ -196,9 +185,7 @@ impl Bend {
             Self::ScopeUnbound(n, yes) => with_scope(case, n, |rule| rule.unbound = yes),
             Self::ScopeGone(n) => {
                 with(case, 6, |w| {
-                    w.audience("billing")
-                        .scopes
-                        .retain(|rule| rule.scope.as_str() != SCOPES[n]);
+                    w.audience("billing").scopes.retain(|rule| rule.scope.as_str() != SCOPES[n]);
                 });
             }
             Self::Environment(text) => with(case, 6, |w| w.audience("billing").environment = name(text)),
@@ -233,10 +220,7 @@ fn with(case: &mut Case, node: usize, bend: impl FnOnce(&mut World)) {
 fn with_scope(case: &mut Case, n: usize, bend: impl Fn(&mut ScopeRule)) {
     with(case, 6, |world| {
         let scopes = &mut world.audience("billing").scopes;
-        scopes
-            .iter_mut()
-            .filter(|rule| rule.scope.as_str() == SCOPES[n])
-            .for_each(bend);
+        scopes.iter_mut().filter(|rule| rule.scope.as_str() == SCOPES[n]).for_each(bend);
     });
 }
 

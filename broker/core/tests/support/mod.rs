@@ -63,10 +63,7 @@ pub(crate) const fn digest(byte: u8) -> Digest {
 }
 
 pub(crate) const fn text(byte: u8) -> TextRef {
-    TextRef {
-        id: PrivateId::new([byte; 16]),
-        hash: digest(byte),
-    }
+    TextRef { id: PrivateId::new([byte; 16]), hash: digest(byte) }
 }
 
 /// What the store holds.
@@ -122,11 +119,7 @@ impl World {
         world.open(Body::Vendor(vendor("reseller", None, "rolf")));
         world.open(Body::Vendor(vendor("acme", Some("reseller"), "olga")));
         world.open(Body::Contract(contract("reseller-2026", "reseller", None)));
-        world.open(Body::Contract(contract(
-            "acme-2026",
-            "acme",
-            Some("reseller-2026"),
-        )));
+        world.open(Body::Contract(contract("acme-2026", "acme", Some("reseller-2026"))));
         world.open(Body::Audience(audience("billing", "prod")));
         world.open(Body::Audience(audience("lab", "test")));
         world.open(Body::Application(application("sync")));
@@ -135,12 +128,7 @@ impl World {
         world.open(Body::Identity(identity("gate-1", "verifier:gate", 30)));
         world.open(Body::Key(key("token-1", KeyPurpose::Token)));
         world.open(Body::Key(key("root-1", KeyPurpose::Identity)));
-        world.open(Body::Key(key(
-            "ca-1",
-            KeyPurpose::Audience {
-                audience: name("billing"),
-            },
-        )));
+        world.open(Body::Key(key("ca-1", KeyPurpose::Audience { audience: name("billing") })));
         world
     }
 
@@ -158,20 +146,11 @@ impl World {
     pub(crate) fn put(&mut self, node: Node) {
         self.head += 1;
         let cut = self.nodes.get(&node.id()).and_then(|stored| stored.cut);
-        self.nodes.insert(
-            node.id(),
-            Stored {
-                revision: Revision::new(self.head),
-                cut,
-                node,
-            },
-        );
+        self.nodes.insert(node.id(), Stored { revision: Revision::new(self.head), cut, node });
     }
 
     pub(crate) fn at(&mut self, node: &str) -> &mut Stored {
-        self.nodes
-            .get_mut(&id(node))
-            .unwrap_or_else(|| panic!("no {node}"))
+        self.nodes.get_mut(&id(node)).unwrap_or_else(|| panic!("no {node}"))
     }
 
     pub(crate) fn remove(&mut self, node: &str) {
@@ -190,10 +169,7 @@ impl World {
     pub(crate) fn end_credential(&mut self, rev: u64) {
         let name = NodeId::credential(Revision::new(rev)).name;
         let body = Body::Credential(EndedCredential { name });
-        self.put(Node {
-            life: Life::Ended,
-            body,
-        });
+        self.put(Node { life: Life::Ended, body });
     }
 
     pub(crate) fn read(&self, node: &NodeId) -> Option<Arc<Stored>> {
@@ -260,11 +236,7 @@ impl Case {
             bound_to: self.bound.as_ref(),
             ttl: self.ttl,
         };
-        let terms = Terms {
-            era: self.era,
-            key: &key,
-            max_ttl: self.max_ttl,
-        };
+        let terms = Terms { era: self.era, key: &key, max_ttl: self.max_ttl };
         decide_token(facts, &self.caller, &ask, &terms, self.now).map(|permit| permit.record().clone())
     }
 
@@ -276,11 +248,7 @@ impl Case {
             nonce: Nonce([1; 8]),
             ttl: self.ttl,
         };
-        let terms = Terms {
-            era: self.era,
-            key: &key,
-            max_ttl: self.max_ttl,
-        };
+        let terms = Terms { era: self.era, key: &key, max_ttl: self.max_ttl };
         decide_certificate(facts, &self.caller, &ask, &terms, self.now).map(|permit| permit.record().clone())
     }
 

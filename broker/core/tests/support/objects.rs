@@ -13,11 +13,7 @@ use daypass_credential::{Lineage, NodeKind, Revision, Ttl};
 use super::{BOUND_REV, CALLER_REV, ERA, at, digest, id, name, secs, text};
 
 pub(crate) fn vendor(name_: &str, parent: Option<&str>, owner: &str) -> Vendor {
-    Vendor {
-        name: name(name_),
-        parent: parent.map(name),
-        owner: name(owner),
-    }
+    Vendor { name: name(name_), parent: parent.map(name), owner: name(owner) }
 }
 
 pub(crate) fn contract(name_: &str, vendor: &str, parent: Option<&str>) -> Contract {
@@ -41,11 +37,7 @@ pub(crate) fn application(name_: &str) -> Application {
         environment: name("prod"),
         purpose: text(1),
         classification: Classification::Confidential,
-        owners: Owners {
-            business: name("bert"),
-            technical: name("tina"),
-            relationship: name("olga"),
-        },
+        owners: Owners { business: name("bert"), technical: name("tina"), relationship: name("olga") },
         entitlements: vec![entitlement("billing", "read write")],
         instances: 2,
         max_ttl: None,
@@ -53,18 +45,11 @@ pub(crate) fn application(name_: &str) -> Application {
 }
 
 pub(crate) fn entitlement(audience: &str, scopes: &str) -> Entitlement {
-    Entitlement {
-        audience: name(audience),
-        scopes: scopes.parse().unwrap(),
-    }
+    Entitlement { audience: name(audience), scopes: scopes.parse().unwrap() }
 }
 
 pub(crate) fn person(name_: &str, roles: &[Role]) -> Person {
-    Person {
-        name: name(name_),
-        roles: roles.iter().copied().collect(),
-        contact: text(2),
-    }
+    Person { name: name(name_), roles: roles.iter().copied().collect(), contact: text(2) }
 }
 
 pub(crate) fn rule(scope: &str, classification: Classification, tier: Tier) -> ScopeRule {
@@ -82,10 +67,7 @@ pub(crate) fn audience(name_: &str, environment: &str) -> Audience {
         name: name(name_),
         environment: name(environment),
         scopes: vec![
-            ScopeRule {
-                unbound: true,
-                ..rule("read", Classification::Internal, Tier::Standing)
-            },
+            ScopeRule { unbound: true, ..rule("read", Classification::Internal, Tier::Standing) },
             rule("write", Classification::Confidential, Tier::Standing),
             rule("delete", Classification::Internal, Tier::Jit),
             rule("unlock", Classification::Internal, Tier::BreakGlass),
@@ -96,10 +78,7 @@ pub(crate) fn audience(name_: &str, environment: &str) -> Audience {
 }
 
 pub(crate) fn verifier(name_: &str, audiences: &[&str]) -> Verifier {
-    Verifier {
-        name: name(name_),
-        audiences: audiences.iter().map(|a| name(a)).collect(),
-    }
+    Verifier { name: name(name_), audiences: audiences.iter().map(|a| name(a)).collect() }
 }
 
 pub(crate) fn identity(name_: &str, subject: &str, key: u8) -> Identity {
@@ -125,28 +104,18 @@ pub(crate) fn key(name_: &str, purpose: KeyPurpose) -> Key {
 }
 
 pub(crate) fn code(name_: &str, subject: &str) -> Enrollment {
-    Enrollment {
-        name: name(name_),
-        subject: id(subject),
-        expires: at(600_000),
-        key: None,
-        spent: None,
-    }
+    Enrollment { name: name(name_), subject: id(subject), expires: at(600_000), key: None, spent: None }
 }
 
 /// A certificate whose lineage is this, with the same number in key and thumbprint.
 pub(crate) fn shown(rev: u64, lineage: &str, key: u8) -> Shown {
     let lineage: Lineage = lineage.parse().unwrap();
-    let subject = lineage.nodes().iter().rev().find(|node| {
-        matches!(
-            node.kind,
-            NodeKind::Application | NodeKind::Person | NodeKind::Verifier
-        )
-    });
-    let identity = lineage
+    let subject = lineage
         .nodes()
         .iter()
-        .find(|node| node.kind == NodeKind::Identity);
+        .rev()
+        .find(|node| matches!(node.kind, NodeKind::Application | NodeKind::Person | NodeKind::Verifier));
+    let identity = lineage.nodes().iter().find(|node| node.kind == NodeKind::Identity);
     Shown {
         era: ERA,
         rev: Revision::new(rev),
@@ -175,9 +144,5 @@ pub(crate) fn caller_person(person: &str) -> Shown {
 /// A client certificate that `caller` asked for.
 pub(crate) fn bound() -> Shown {
     let lineage = format!("{CHAIN} identity:sync-1 credential:{CALLER_REV} audience:billing");
-    Shown {
-        audience: Some(name("billing")),
-        expires: at(800_000),
-        ..shown(BOUND_REV, &lineage, 11)
-    }
+    Shown { audience: Some(name("billing")), expires: at(800_000), ..shown(BOUND_REV, &lineage, 11) }
 }

@@ -17,9 +17,7 @@ fn statement(spki: Vec<u8>) -> Statement {
         expires: 1_700_000_900,
         spki,
         role: Role::Client,
-        names: vec![AltName::Uri(
-            "spiffe://daypass.example/application/sync".to_owned(),
-        )],
+        names: vec![AltName::Uri("spiffe://daypass.example/application/sync".to_owned())],
         issuer_key_id: Some(vec![5; 20]),
         stamp: Some("1 0000000000000007 vendor:acme".to_owned()),
     }
@@ -66,8 +64,7 @@ fn a_broken_builder_gets_no_signature() {
     });
     check_broken("no name", Mismatch::Names, |p| p.subject_alt_names.clear());
     check_broken("a name more", Mismatch::Names, |p| {
-        p.subject_alt_names
-            .push(uri("spiffe://daypass.example/person/ada"));
+        p.subject_alt_names.push(uri("spiffe://daypass.example/person/ada"));
     });
     check_broken("another name", Mismatch::Names, |p| {
         p.subject_alt_names = vec![uri("spiffe://daypass.example/person/ada")];
@@ -99,8 +96,7 @@ fn a_builder_that_gives_more_power_gets_no_signature() {
         p.extended_key_usages = vec![ExtendedKeyUsagePurpose::Any];
     });
     check_broken("something of its own", Mismatch::Usage, |p| {
-        p.extended_key_usages
-            .push(ExtendedKeyUsagePurpose::Other(vec![1, 2, 3]));
+        p.extended_key_usages.push(ExtendedKeyUsagePurpose::Other(vec![1, 2, 3]));
     });
     check_broken("for no purpose", Mismatch::Usage, |p| {
         p.extended_key_usages.clear();
@@ -115,25 +111,17 @@ fn a_builder_that_strays_in_the_extensions_gets_no_signature() {
         p.custom_extensions = vec![extension("1 0000000000000007 vendor:other")];
     });
     check_broken("two lineages", Mismatch::Extension, |p| {
-        p.custom_extensions
-            .push(extension("1 0000000000000007 vendor:acme"));
+        p.custom_extensions.push(extension("1 0000000000000007 vendor:acme"));
     });
     check_broken("bytes after the lineage", Mismatch::Stamp, |p| {
-        let content = [
-            stamp::content("1 0000000000000007 vendor:acme").as_slice(),
-            &[5, 0],
-        ]
-        .concat();
+        let content = [stamp::content("1 0000000000000007 vendor:acme").as_slice(), &[5, 0]].concat();
         p.custom_extensions = vec![CustomExtension::from_oid_content(LINEAGE_OID, content)];
     });
     check_broken("a critical lineage", Mismatch::Extension, |p| {
-        p.custom_extensions
-            .iter_mut()
-            .for_each(|e| e.set_criticality(true));
+        p.custom_extensions.iter_mut().for_each(|e| e.set_criticality(true));
     });
     check_broken("an extension more", Mismatch::Extension, |p| {
-        p.custom_extensions
-            .push(CustomExtension::from_oid_content(&[1, 2, 3], vec![5, 0]));
+        p.custom_extensions.push(CustomExtension::from_oid_content(&[1, 2, 3], vec![5, 0]));
     });
     check_broken("no key id of the CA", Mismatch::KeyIds, |p| {
         p.use_authority_key_identifier_extension = false;
@@ -148,17 +136,11 @@ fn another_key_or_issuer_gets_no_signature() {
     let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
     let decided = statement(key.subject_public_key_info());
     let signed = |decided: &Statement, built: &Statement, key| {
-        let guarded = Guarded {
-            statement: decided,
-            secret: &authority(),
-            refused: OnceCell::new(),
-        };
+        let guarded = Guarded { statement: decided, secret: &authority(), refused: OnceCell::new() };
         let mut issuer = CertificateParams::default();
         issuer.distinguished_name = distinguished(&built.issuer);
         issuer.key_identifier_method = KeyIdMethod::PreSpecified(built.issuer_key_id.clone().unwrap());
-        let signed = params(built)
-            .unwrap()
-            .signed_by(key, &Issuer::from_params(&issuer, &guarded));
+        let signed = params(built).unwrap().signed_by(key, &Issuer::from_params(&issuer, &guarded));
         (signed.is_ok(), guarded.refused.get().copied())
     };
     assert_eq!(signed(&decided, &decided, &key), (true, None));
@@ -184,11 +166,7 @@ fn what_x509_cannot_hold_is_not_built() {
         // From 2050 on a certificate writes its instants in another way.
         (2_524_607_999, 2_524_608_001, true),
     ] {
-        let statement = Statement {
-            not_before,
-            expires,
-            ..statement(key.subject_public_key_info())
-        };
+        let statement = Statement { not_before, expires, ..statement(key.subject_public_key_info()) };
         let signed = sign(&statement, &key, &authority());
         assert_eq!(signed.is_ok(), fits, "{not_before} to {expires}: {signed:?}");
     }

@@ -13,9 +13,7 @@ fn leaf(csr: &Csr) -> Leaf {
         expires: NOW.as_secs() + 60,
         spki: csr.public_key().spki().to_vec(),
         role: Role::Client,
-        names: vec![AltName::Uri(
-            "spiffe://daypass.example/application/sync".to_owned(),
-        )],
+        names: vec![AltName::Uri("spiffe://daypass.example/application/sync".to_owned())],
         stamp: Some("1 0000000000000007 application:sync identity:i1 audience:billing".to_owned()),
     }
 }
@@ -35,10 +33,7 @@ fn only_what_we_would_sign_is_read() {
     assert!(read(|_| ()).is_ok());
     let stamp = |text: &str| read(|leaf| leaf.stamp = Some(text.to_owned()));
     let malformed = |mismatch| Err(CertificateError::Malformed(mismatch));
-    assert_eq!(
-        stamp("1 0000000000000007 application:sync identity:i1"),
-        Err(CertificateError::Lineage)
-    );
+    assert_eq!(stamp("1 0000000000000007 application:sync identity:i1"), Err(CertificateError::Lineage));
     assert_eq!(
         stamp("1 0000000000000007 application:sync identity:i1 audience:payroll"),
         Err(CertificateError::Lineage)
@@ -47,48 +42,21 @@ fn only_what_we_would_sign_is_read() {
         stamp("1 0000000000000007 application:sync identity:i1 audience:billing audience:payroll"),
         Err(CertificateError::Lineage)
     );
-    assert_eq!(
-        stamp("1 0000000000000007 application:sync audience:billing"),
-        Err(CertificateError::Lineage)
-    );
-    assert_eq!(
-        stamp("1 0000000000000007 identity:i1 audience:billing"),
-        Err(CertificateError::Lineage)
-    );
+    assert_eq!(stamp("1 0000000000000007 application:sync audience:billing"), Err(CertificateError::Lineage));
+    assert_eq!(stamp("1 0000000000000007 identity:i1 audience:billing"), Err(CertificateError::Lineage));
     assert_eq!(
         stamp("1 0000000000000007 application:sync identity:i1 identity:i2 audience:billing"),
         Err(CertificateError::Lineage)
     );
-    assert_eq!(
-        stamp("2 0000000000000007 application:sync"),
-        malformed(Mismatch::Stamp)
-    );
+    assert_eq!(stamp("2 0000000000000007 application:sync"), malformed(Mismatch::Stamp));
     assert_eq!(stamp(""), malformed(Mismatch::Stamp));
     assert_eq!(read(|leaf| leaf.stamp = None), malformed(Mismatch::Stamp));
-    assert_eq!(
-        read(|leaf| leaf.serial = vec![2; 17]),
-        malformed(Mismatch::Serial)
-    );
-    assert_eq!(
-        read(|leaf| leaf.serial = vec![1; 16]),
-        malformed(Mismatch::Serial)
-    );
-    assert_eq!(
-        read(|leaf| leaf.common_name = "other".to_owned()),
-        malformed(Mismatch::Subject)
-    );
-    assert_eq!(
-        read(|leaf| leaf.expires = END.as_secs() + 1),
-        malformed(Mismatch::Validity)
-    );
-    assert_eq!(
-        read(|leaf| leaf.role = Role::Authority),
-        malformed(Mismatch::Usage)
-    );
-    assert_eq!(
-        read(|leaf| leaf.role = Role::Server),
-        Err(CertificateError::ServerCertificate)
-    );
+    assert_eq!(read(|leaf| leaf.serial = vec![2; 17]), malformed(Mismatch::Serial));
+    assert_eq!(read(|leaf| leaf.serial = vec![1; 16]), malformed(Mismatch::Serial));
+    assert_eq!(read(|leaf| leaf.common_name = "other".to_owned()), malformed(Mismatch::Subject));
+    assert_eq!(read(|leaf| leaf.expires = END.as_secs() + 1), malformed(Mismatch::Validity));
+    assert_eq!(read(|leaf| leaf.role = Role::Authority), malformed(Mismatch::Usage));
+    assert_eq!(read(|leaf| leaf.role = Role::Server), Err(CertificateError::ServerCertificate));
 }
 
 #[test]
@@ -106,11 +74,7 @@ fn only_one_name_of_our_own_domain_is_read() {
         &["spiffe://other.example/application/sync"],
         &["spiffe://daypass.example/vendor/sync"],
     ] {
-        assert_eq!(
-            names(bad),
-            Err(CertificateError::Malformed(Mismatch::Names)),
-            "{bad:?}"
-        );
+        assert_eq!(names(bad), Err(CertificateError::Malformed(Mismatch::Names)), "{bad:?}");
     }
     let dns = read(|leaf| leaf.names = vec![AltName::Dns("sync".to_owned())]);
     assert_eq!(dns, Err(CertificateError::Malformed(Mismatch::Names)));
@@ -150,16 +114,10 @@ fn a_record_that_contradicts_itself_is_not_signed() {
 
 #[test]
 fn another_key_or_ca_than_recorded_is_not_signed() {
-    assert_eq!(
-        refused(|record| record.key = Digest::new([0; 32])),
-        SignError::OtherKey
-    );
+    assert_eq!(refused(|record| record.key = Digest::new([0; 32])), SignError::OtherKey);
     let later = Timestamp::from_secs(END.as_secs() + 1);
     assert_eq!(refused(|record| record.expires = later), SignError::OutlivesKey);
-    assert_eq!(
-        refused(|record| record.issuer = name("x")),
-        SignError::UnknownKey(name("x"))
-    );
+    assert_eq!(refused(|record| record.issuer = name("x")), SignError::UnknownKey(name("x")));
     for audience in [None, Some(name("payroll"))] {
         let error = refused(|record| record.audience = audience);
         assert!(matches!(error, SignError::UnknownKey(_)), "{error:?}");
@@ -171,9 +129,6 @@ fn a_certificate_may_live_as_long_as_its_ca() {
     let (broker, csr) = (Broker::new(), csr());
     let mut record = broker.certificate_record(None, &csr);
     record.expires = END;
-    let der = broker
-        .ring
-        .sign_certificate(&certificate_permit(record), REV, &csr)
-        .unwrap();
+    let der = broker.ring.sign_certificate(&certificate_permit(record), REV, &csr).unwrap();
     assert_eq!(broker.ring.read_identity_certificate(&der).unwrap().expires, END);
 }

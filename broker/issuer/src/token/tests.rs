@@ -22,11 +22,7 @@ fn json(part: &str) -> Value {
 
 /// A token with this header and these claims, signed with the broker's own key.
 fn forge(broker: &Broker, header: &str, claims: &str) -> String {
-    let message = format!(
-        "{}.{}",
-        URL_SAFE_NO_PAD.encode(header),
-        URL_SAFE_NO_PAD.encode(claims)
-    );
+    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
     let key = &broker.ring.tokens()[0];
     let algorithm = key.header.alg;
     let signature =
@@ -45,11 +41,7 @@ fn a_token_says_what_was_recorded_and_reads_back() {
         let (token, record) = (broker.token(), broker.token_record());
         let [header, claims, _] = parts(&token);
         let kid = record.key.as_str();
-        let alg = if algorithm == KeyAlgorithm::Es256 {
-            "ES256"
-        } else {
-            "EdDSA"
-        };
+        let alg = if algorithm == KeyAlgorithm::Es256 { "ES256" } else { "EdDSA" };
         assert_eq!(json(&header), json!({"typ": "at+jwt", "alg": alg, "kid": kid}));
         let expected = json!({
             "iss": "https://broker.example", "sub": "sync", "client_id": "sync", "aud": "billing",
@@ -68,10 +60,7 @@ fn a_token_says_what_was_recorded_and_reads_back() {
 #[test]
 fn an_unbound_token_has_no_confirmation() {
     let broker = Broker::new();
-    let record = TokenRecord {
-        thumbprint: None,
-        ..broker.token_record()
-    };
+    let record = TokenRecord { thumbprint: None, ..broker.token_record() };
     let token = broker.ring.sign_token(&token_permit(record), REV).unwrap();
     assert_eq!(broker.ring.read_token(&token).unwrap().cnf, None);
     assert!(json(&parts(&token)[1]).get("cnf").is_none());
@@ -81,32 +70,20 @@ fn an_unbound_token_has_no_confirmation() {
 fn a_token_lives_as_long_as_its_key_and_no_longer() {
     let broker = Broker::new();
     let sign = |expires| {
-        let record = TokenRecord {
-            expires,
-            ..broker.token_record()
-        };
+        let record = TokenRecord { expires, ..broker.token_record() };
         broker.ring.sign_token(&token_permit(record), REV)
     };
     let token = sign(END).unwrap();
     assert_eq!(broker.ring.read_token(&token).unwrap().exp, END.as_secs());
-    assert_eq!(
-        sign(Timestamp::from_secs(END.as_secs() + 1)),
-        Err(SignError::OutlivesKey)
-    );
+    assert_eq!(sign(Timestamp::from_secs(END.as_secs() + 1)), Err(SignError::OutlivesKey));
 }
 
 #[test]
 fn only_a_token_key_that_is_here_signs() {
     let broker = Broker::new();
     for key in [name("tok-none"), broker.key(&KeyPurpose::Identity).name.clone()] {
-        let record = TokenRecord {
-            key: key.clone(),
-            ..broker.token_record()
-        };
-        assert_eq!(
-            broker.ring.sign_token(&token_permit(record), REV),
-            Err(SignError::UnknownKey(key))
-        );
+        let record = TokenRecord { key: key.clone(), ..broker.token_record() };
+        assert_eq!(broker.ring.sign_token(&token_permit(record), REV), Err(SignError::UnknownKey(key)));
     }
 }
 
@@ -119,36 +96,11 @@ fn a_changed_token_is_refused() {
         let mut other = json(&claims);
         other["exp"] = json!(END.as_secs());
         let other = URL_SAFE_NO_PAD.encode(other.to_string());
-        check(
-            &broker,
-            &format!("{header}.{other}.{signature}"),
-            TokenError::BadSignature,
-            "a later exp",
-        );
-        check(
-            &broker,
-            &format!("{header}.{claims}."),
-            TokenError::BadSignature,
-            "no signature",
-        );
-        check(
-            &broker,
-            &format!("{header}.{claims}"),
-            TokenError::Malformed,
-            "two parts",
-        );
-        check(
-            &broker,
-            &format!("{token}.x"),
-            TokenError::Malformed,
-            "four parts",
-        );
-        check(
-            &broker,
-            &format!("{token} "),
-            TokenError::Malformed,
-            "a space after it",
-        );
+        check(&broker, &format!("{header}.{other}.{signature}"), TokenError::BadSignature, "a later exp");
+        check(&broker, &format!("{header}.{claims}."), TokenError::BadSignature, "no signature");
+        check(&broker, &format!("{header}.{claims}"), TokenError::Malformed, "two parts");
+        check(&broker, &format!("{token}.x"), TokenError::Malformed, "four parts");
+        check(&broker, &format!("{token} "), TokenError::Malformed, "a space after it");
         check(&broker, &format!("{token}="), TokenError::Malformed, "padding");
         check(&broker, "", TokenError::Malformed, "nothing");
         check(&broker, &"a".repeat(MAX + 1), TokenError::TooLong, "far too much");
@@ -160,78 +112,31 @@ fn another_broker_or_algorithm_does_not_pass() {
     let broker = Broker::new();
     let claims = json(&parts(&broker.token())[1]).to_string();
     let kid = broker.key(&KeyPurpose::Token).name.to_string();
-    check(
-        &broker,
-        &Broker::new().token(),
-        TokenError::UnknownKey,
-        "a key of elsewhere",
-    );
+    check(&broker, &Broker::new().token(), TokenError::UnknownKey, "a key of elsewhere");
     let [_, _, signature] = parts(&Broker::new().token());
     let [header, body, _] = parts(&broker.token());
-    check(
-        &broker,
-        &format!("{header}.{body}.{signature}"),
-        TokenError::BadSignature,
-        "signed elsewhere",
-    );
+    check(&broker, &format!("{header}.{body}.{signature}"), TokenError::BadSignature, "signed elsewhere");
     for (header, error) in [
-        (
-            json!({"typ": "at+jwt", "alg": "none", "kid": kid}),
-            TokenError::Malformed,
-        ),
-        (
-            json!({"typ": "at+jwt", "alg": "HS256", "kid": kid}),
-            TokenError::WrongAlgorithm,
-        ),
-        (
-            json!({"typ": "at+jwt", "alg": "EdDSA", "kid": kid}),
-            TokenError::WrongAlgorithm,
-        ),
-        (
-            json!({"typ": "at+jwt", "alg": "ES384", "kid": kid}),
-            TokenError::WrongAlgorithm,
-        ),
-        (
-            json!({"typ": "JWT", "alg": "ES256", "kid": kid}),
-            TokenError::WrongType,
-        ),
-        (
-            json!({"typ": "AT+JWT", "alg": "ES256", "kid": kid}),
-            TokenError::WrongType,
-        ),
+        (json!({"typ": "at+jwt", "alg": "none", "kid": kid}), TokenError::Malformed),
+        (json!({"typ": "at+jwt", "alg": "HS256", "kid": kid}), TokenError::WrongAlgorithm),
+        (json!({"typ": "at+jwt", "alg": "EdDSA", "kid": kid}), TokenError::WrongAlgorithm),
+        (json!({"typ": "at+jwt", "alg": "ES384", "kid": kid}), TokenError::WrongAlgorithm),
+        (json!({"typ": "JWT", "alg": "ES256", "kid": kid}), TokenError::WrongType),
+        (json!({"typ": "AT+JWT", "alg": "ES256", "kid": kid}), TokenError::WrongType),
         (json!({"alg": "ES256", "kid": kid}), TokenError::WrongType),
         (json!({"typ": "at+jwt", "alg": "ES256"}), TokenError::UnknownKey),
-        (
-            json!({"typ": "at+jwt", "alg": "ES256", "kid": "tok-0"}),
-            TokenError::UnknownKey,
-        ),
-        (
-            json!({"typ": "at+jwt", "alg": "ES256", "kid": kid, "crit": ["exp"]}),
-            TokenError::StrangeHeader,
-        ),
+        (json!({"typ": "at+jwt", "alg": "ES256", "kid": "tok-0"}), TokenError::UnknownKey),
+        (json!({"typ": "at+jwt", "alg": "ES256", "kid": kid, "crit": ["exp"]}), TokenError::StrangeHeader),
         (
             json!({"typ": "at+jwt", "alg": "ES256", "kid": kid, "jku": "https://evil.example"}),
             TokenError::StrangeHeader,
         ),
-        (
-            json!({"typ": "at+jwt", "alg": "ES256", "kid": kid, "b64": false}),
-            TokenError::StrangeHeader,
-        ),
+        (json!({"typ": "at+jwt", "alg": "ES256", "kid": kid, "b64": false}), TokenError::StrangeHeader),
     ] {
-        check(
-            &broker,
-            &forge(&broker, &header.to_string(), &claims),
-            error,
-            &header.to_string(),
-        );
+        check(&broker, &forge(&broker, &header.to_string(), &claims), error, &header.to_string());
     }
     let twice = format!(r#"{{"typ":"at+jwt","alg":"ES256","alg":"ES256","kid":"{kid}"}}"#);
-    check(
-        &broker,
-        &forge(&broker, &twice, &claims),
-        TokenError::Malformed,
-        "alg twice",
-    );
+    check(&broker, &forge(&broker, &twice, &claims), TokenError::Malformed, "alg twice");
 }
 
 #[test]
@@ -243,12 +148,7 @@ fn hmac_with_the_public_key_does_not_pass() {
     let message = format!("{}.{claims}", URL_SAFE_NO_PAD.encode(header));
     let hmac = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key.public());
     let tag = URL_SAFE_NO_PAD.encode(ring::hmac::sign(&hmac, message.as_bytes()));
-    check(
-        &broker,
-        &format!("{message}.{tag}"),
-        TokenError::WrongAlgorithm,
-        "HS256",
-    );
+    check(&broker, &format!("{message}.{tag}"), TokenError::WrongAlgorithm, "HS256");
 }
 
 #[test]
@@ -256,28 +156,14 @@ fn claims_that_are_missing_twice_or_contradictory_do_not_pass() {
     let broker = Broker::new();
     let [header, claims, _] = parts(&broker.token());
     let (header, whole) = (json(&header).to_string(), json(&claims));
-    assert!(
-        broker
-            .ring
-            .read_token(&forge(&broker, &header, &whole.to_string()))
-            .is_ok()
-    );
+    assert!(broker.ring.read_token(&forge(&broker, &header, &whole.to_string())).is_ok());
     for (claim, value) in whole.as_object().unwrap() {
         let mut part = whole.clone();
         part.as_object_mut().unwrap().remove(claim);
-        let read = broker
-            .ring
-            .read_token(&forge(&broker, &header, &part.to_string()));
+        let read = broker.ring.read_token(&forge(&broker, &header, &part.to_string()));
         assert_eq!(read.is_ok(), claim == "cnf", "without {claim}");
-        let twice = whole
-            .to_string()
-            .replacen('{', &format!("{{\"{claim}\":{value},"), 1);
-        check(
-            &broker,
-            &forge(&broker, &header, &twice),
-            TokenError::Malformed,
-            &format!("{claim} twice"),
-        );
+        let twice = whole.to_string().replacen('{', &format!("{{\"{claim}\":{value},"), 1);
+        check(&broker, &forge(&broker, &header, &twice), TokenError::Malformed, &format!("{claim} twice"));
     }
     for (claim, value, error) in [
         ("iss", json!("https://other.example"), TokenError::OtherIssuer),
@@ -298,12 +184,7 @@ fn claims_that_are_missing_twice_or_contradictory_do_not_pass() {
     ] {
         let mut other = whole.clone();
         other[claim] = value.clone();
-        check(
-            &broker,
-            &forge(&broker, &header, &other.to_string()),
-            error,
-            &format!("{claim}: {value}"),
-        );
+        check(&broker, &forge(&broker, &header, &other.to_string()), error, &format!("{claim}: {value}"));
     }
     check(
         &broker,
@@ -318,27 +199,12 @@ fn an_ended_key_and_another_era_vouch_for_nothing() {
     let broker = Broker::new();
     let token = broker.token();
     let open = |realm, kept: Vec<_>| KeyRing::open(realm, &broker.kek, kept).unwrap();
-    let without = broker
-        .keys
-        .iter()
-        .filter(|(key, _)| key.purpose != KeyPurpose::Token);
+    let without = broker.keys.iter().filter(|(key, _)| key.purpose != KeyPurpose::Token);
     let ring = open(realm(), without.cloned().collect());
     assert_eq!(ring.read_token(&token), Err(TokenError::UnknownKey));
-    let ring = open(
-        Realm {
-            era: Era::new(8),
-            ..realm()
-        },
-        broker.keys.clone(),
-    );
+    let ring = open(Realm { era: Era::new(8), ..realm() }, broker.keys.clone());
     assert_eq!(ring.read_token(&token), Err(TokenError::OtherEra));
-    let ring = open(
-        Realm {
-            issuer: "https://b.example".to_owned(),
-            ..realm()
-        },
-        broker.keys.clone(),
-    );
+    let ring = open(Realm { issuer: "https://b.example".to_owned(), ..realm() }, broker.keys.clone());
     assert_eq!(ring.read_token(&token), Err(TokenError::OtherIssuer));
 }
 

@@ -33,12 +33,7 @@ pub(crate) fn name(text: &str) -> Name {
 }
 
 pub(crate) fn plan(purpose: KeyPurpose, algorithm: KeyAlgorithm) -> KeyPlan {
-    KeyPlan {
-        purpose,
-        algorithm,
-        not_before: BEGIN,
-        not_after: END,
-    }
+    KeyPlan { purpose, algorithm, not_before: BEGIN, not_after: END }
 }
 
 pub(crate) fn audience(text: &str) -> KeyPurpose {
@@ -116,15 +111,11 @@ impl Broker {
 
     pub(crate) fn certificate(&self, for_audience: Option<&str>, csr: &Csr) -> Vec<u8> {
         let record = self.certificate_record(for_audience, csr);
-        self.ring
-            .sign_certificate(&certificate_permit(record), REV, csr)
-            .unwrap()
+        self.ring.sign_certificate(&certificate_permit(record), REV, csr).unwrap()
     }
 
     pub(crate) fn token(&self) -> String {
-        self.ring
-            .sign_token(&token_permit(self.token_record()), REV)
-            .unwrap()
+        self.ring.sign_token(&token_permit(self.token_record()), REV).unwrap()
     }
 }
 

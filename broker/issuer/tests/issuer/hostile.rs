@@ -1,11 +1,6 @@
 //! Hostile bytes: whatever is shown as a certificate, token, request or key is refused or read, and never panics; one
 //! changed byte of a signed thing is never read as something else.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::sync::LazyLock;
 
@@ -133,10 +128,7 @@ fn every_single_bit_of_a_certificate_counts() {
         for bit in 0..8 {
             let mut bad = KNOWN.client.clone();
             bad[at] ^= 1 << bit;
-            assert!(
-                ring.read_client_certificate(&bad).is_err(),
-                "byte {at}, bit {bit}"
-            );
+            assert!(ring.read_client_certificate(&bad).is_err(), "byte {at}, bit {bit}");
         }
     }
 }

@@ -1,10 +1,5 @@
 //! Keys: made, sealed, opened, chosen, published.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
 use crate::common::{BEGIN, Broker, END, NOW, audience, name, plan, realm};
 use daypass_core::node::{KeyAlgorithm, KeyPurpose};
@@ -16,12 +11,8 @@ use daypass_issuer::{
 use ring::signature::{ED25519, UnparsedPublicKey};
 use serde_json::json;
 
-const ALL: [fn() -> KeyPurpose; 4] = [
-    || KeyPurpose::Identity,
-    || audience("billing"),
-    || KeyPurpose::Token,
-    || KeyPurpose::Audit,
-];
+const ALL: [fn() -> KeyPurpose; 4] =
+    [|| KeyPurpose::Identity, || audience("billing"), || KeyPurpose::Token, || KeyPurpose::Audit];
 
 #[test]
 fn each_purpose_has_its_algorithms() {
@@ -49,11 +40,7 @@ fn each_purpose_has_its_algorithms() {
 fn a_key_ends_after_it_begins() {
     let kek = KeyEncryptionKey::generate().unwrap();
     let make = |not_before, not_after| {
-        let plan = KeyPlan {
-            not_before,
-            not_after,
-            ..plan(KeyPurpose::Identity, KeyAlgorithm::Es256)
-        };
+        let plan = KeyPlan { not_before, not_after, ..plan(KeyPurpose::Identity, KeyAlgorithm::Es256) };
         generate(plan, &realm().domain, &kek)
     };
     assert!(make(BEGIN, Timestamp::from_secs(BEGIN.as_secs() + 1)).is_ok());
@@ -70,29 +57,20 @@ fn a_ring_opens_only_what_belongs_together() {
     let open = |keys: Vec<_>| KeyRing::open(realm(), &broker.kek, keys).err();
     assert_eq!(open(broker.keys.clone()), None);
     let (first, second) = (broker.keys[0].clone(), broker.keys[1].clone());
-    let altered = OpenError::Sealed {
-        key: first.0.name.clone(),
-        source: SealError::Altered,
-    };
+    let altered = OpenError::Sealed { key: first.0.name.clone(), source: SealError::Altered };
     assert_eq!(open(vec![(first.0.clone(), second.1.clone())]), Some(altered));
     let twice = OpenError::Twice(first.0.name.clone());
     assert_eq!(open(vec![first.clone(), first.clone()]), Some(twice));
     let other = KeyEncryptionKey::generate().unwrap();
     let wrong = KeyRing::open(realm(), &other, [first.clone()]).err();
-    let other_kek = OpenError::Sealed {
-        key: first.0.name.clone(),
-        source: SealError::OtherKek,
-    };
+    let other_kek = OpenError::Sealed { key: first.0.name.clone(), source: SealError::OtherKek };
     assert_eq!(wrong, Some(other_kek));
 }
 
 #[test]
 fn a_ca_of_another_trust_domain_is_not_opened() {
     let broker = Broker::new();
-    let moved = Realm {
-        domain: "other.example".parse::<TrustDomain>().unwrap(),
-        ..realm()
-    };
+    let moved = Realm { domain: "other.example".parse::<TrustDomain>().unwrap(), ..realm() };
     let opened = KeyRing::open(moved, &broker.kek, broker.keys.clone());
     assert!(matches!(opened.err(), Some(OpenError::Certificate { .. })));
 }
@@ -130,10 +108,7 @@ fn the_newest_key_in_force_signs() {
         assert_eq!(found, expected.map(|n: usize| &names[n]), "at {at}");
     }
     let published = |at| ring.key_set(secs(at)).keys.len();
-    assert_eq!(
-        (published(0), published(99), published(100), published(300)),
-        (3, 3, 2, 0)
-    );
+    assert_eq!((published(0), published(99), published(100), published(300)), (3, 3, 2, 0));
 }
 
 #[test]
@@ -150,10 +125,9 @@ fn each_purpose_finds_its_own_key() {
 
 #[test]
 fn the_key_set_is_as_its_standards_say() {
-    for (algorithm, kty, crv, alg) in [
-        (KeyAlgorithm::Es256, "EC", "P-256", "ES256"),
-        (KeyAlgorithm::EdDsa, "OKP", "Ed25519", "EdDSA"),
-    ] {
+    for (algorithm, kty, crv, alg) in
+        [(KeyAlgorithm::Es256, "EC", "P-256", "ES256"), (KeyAlgorithm::EdDsa, "OKP", "Ed25519", "EdDSA")]
+    {
         let broker = Broker::with(algorithm);
         let set = serde_json::to_value(broker.ring.key_set(NOW)).unwrap();
         let key = &set["keys"][0];
@@ -183,10 +157,7 @@ fn the_bundle_keeps_roots_and_audiences_apart() {
     let bundle = broker.ring.trust_bundle(NOW);
     assert_eq!(bundle.roots, [broker.key(&KeyPurpose::Identity).public.0.clone()]);
     assert_eq!(bundle.audiences.len(), 2);
-    assert_eq!(
-        bundle.audiences[&name("billing")],
-        [broker.key(&audience("billing")).public.0.clone()]
-    );
+    assert_eq!(bundle.audiences[&name("billing")], [broker.key(&audience("billing")).public.0.clone()]);
     let after = broker.ring.trust_bundle(END);
     assert!(after.roots.is_empty() && after.audiences.is_empty());
 }

@@ -51,11 +51,7 @@ fn openssl_accepts_a_certificate_under_its_own_ca_alone() {
     put(dir, "billing", &bundle.audiences[&name("billing")][0]);
     put(dir, "payroll", &bundle.audiences[&name("payroll")][0]);
     put(dir, "root", &bundle.roots[0]);
-    for (audience, own) in [
-        (Some("billing"), "billing"),
-        (Some("payroll"), "payroll"),
-        (None, "root"),
-    ] {
+    for (audience, own) in [(Some("billing"), "billing"), (Some("payroll"), "payroll"), (None, "root")] {
         put(dir, "leaf", &broker.certificate(audience, &csr));
         for anchor in ["billing", "payroll", "root"] {
             let verify = format!(
@@ -64,16 +60,9 @@ fn openssl_accepts_a_certificate_under_its_own_ca_alone() {
             );
             let output = openssl(dir, &verify);
             let said = String::from_utf8_lossy(&output.stderr);
-            assert_eq!(
-                output.status.success(),
-                anchor == own,
-                "{audience:?} under {anchor}: {said}"
-            );
+            assert_eq!(output.status.success(), anchor == own, "{audience:?} under {anchor}: {said}");
         }
-        let server = format!(
-            "verify -purpose sslserver -attime {} -CAfile {own} leaf",
-            NOW.as_secs()
-        );
+        let server = format!("verify -purpose sslserver -attime {} -CAfile {own} leaf", NOW.as_secs());
         assert!(!openssl(dir, &server).status.success());
     }
 }
@@ -184,16 +173,10 @@ fn requests_that_ask_for_more_than_a_key_are_refused() {
         check_request(&options, expected);
     };
     ask("subjectAltName=DNS:evil.example", Err(CsrError::AsksForNames));
-    ask(
-        "subjectAltName=URI:spiffe://daypass.example/application/other",
-        Err(CsrError::AsksForNames),
-    );
+    ask("subjectAltName=URI:spiffe://daypass.example/application/other", Err(CsrError::AsksForNames));
     ask("basicConstraints=CA:TRUE", Err(CsrError::AsksForAuthority));
     ask("keyUsage=keyCertSign", Err(CsrError::AsksForAuthority));
-    ask(
-        "keyUsage=digitalSignature,cRLSign",
-        Err(CsrError::AsksForAuthority),
-    );
+    ask("keyUsage=digitalSignature,cRLSign", Err(CsrError::AsksForAuthority));
     // Wishes that do no harm are not granted, and not refused: some tools always write them.
     ask("basicConstraints=CA:FALSE", Ok(()));
     ask("keyUsage=digitalSignature", Ok(()));

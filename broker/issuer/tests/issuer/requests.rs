@@ -11,10 +11,7 @@ fn a_request_proves_its_own_key() {
         let key = KeyPair::generate_for(algorithm).unwrap();
         let made = CertificateParams::default().serialize_request(&key).unwrap();
         let spki = rcgen::PublicKeyData::subject_public_key_info(&key);
-        assert_eq!(
-            Csr::parse(made.der()).unwrap().key(),
-            daypass_issuer::digest(&spki)
-        );
+        assert_eq!(Csr::parse(made.der()).unwrap().key(), daypass_issuer::digest(&spki));
     }
 }
 

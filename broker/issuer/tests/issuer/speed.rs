@@ -47,18 +47,9 @@ fn tokens_cost_hardly_more_than_their_signature() {
     });
     let read = least(|| drop(black_box(broker.ring.read_token(&token).unwrap())));
     println!("token of {} bytes", token.len());
-    println!(
-        "sign: bare {bare_sign:.2} us, token {sign:.2} us, ratio {:.3}",
-        bare_sign / sign
-    );
-    println!(
-        "read: bare {bare_verify:.2} us, token {read:.2} us, ratio {:.3}",
-        bare_verify / read
-    );
-    assert!(
-        bare_sign / sign >= 0.9,
-        "signing a token costs too much beside its signature"
-    );
+    println!("sign: bare {bare_sign:.2} us, token {sign:.2} us, ratio {:.3}", bare_sign / sign);
+    println!("read: bare {bare_verify:.2} us, token {read:.2} us, ratio {:.3}", bare_verify / read);
+    assert!(bare_sign / sign >= 0.9, "signing a token costs too much beside its signature");
 }
 
 #[test]
@@ -68,15 +59,10 @@ fn certificates_cost() {
     let permit = certificate_permit(broker.certificate_record(Some("billing"), &csr));
     let der = broker.certificate(Some("billing"), &csr);
     let sign = least(|| {
-        drop(black_box(
-            broker.ring.sign_certificate(&permit, REV, &csr).unwrap(),
-        ));
+        drop(black_box(broker.ring.sign_certificate(&permit, REV, &csr).unwrap()));
     });
     let read = least(|| {
         drop(black_box(broker.ring.read_client_certificate(&der).unwrap()));
     });
-    println!(
-        "certificate of {} bytes: sign {sign:.2} us, read {read:.2} us",
-        der.len()
-    );
+    println!("certificate of {} bytes: sign {sign:.2} us, read {read:.2} us", der.len());
 }

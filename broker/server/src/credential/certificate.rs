@@ -44,41 +44,19 @@ impl Broker {
         let now = self.trusted_now()?;
         // Without a CA the audience does not exist, or not for this caller: the rules say which no it is.
         let none: Name = "none".parse().map_err(Refusal::internal)?;
-        let key = keys
-            .ring()
-            .audience_ca(&wish.audience, now)
-            .map_or(&none, |key| &key.name);
-        let terms = Terms {
-            era: self.era,
-            key,
-            max_ttl: self.limits.certificate_ttl,
-        };
+        let key = keys.ring().audience_ca(&wish.audience, now).map_or(&none, |key| &key.name);
+        let terms = Terms { era: self.era, key, max_ttl: self.limits.certificate_ttl };
         let nonce = Nonce(self.entropy.bytes()?);
-        let ask = CertificateAsk {
-            audience: &wish.audience,
-            key: wish.csr.key(),
-            nonce,
-            ttl: wish.ttl,
-        };
+        let ask = CertificateAsk { audience: &wish.audience, key: wish.csr.key(), nonce, ttl: wish.ttl };
         let mut facts = call.facts.clone();
         let hints = [(NodeKind::Audience, &wish.audience), (NodeKind::Key, key)];
-        self.read(
-            &mut facts,
-            hints.map(|(kind, name)| NodeId::new(kind, name.clone())).into(),
-        )
-        .await?;
+        self.read(&mut facts, hints.map(|(kind, name)| NodeId::new(kind, name.clone())).into()).await?;
         let recorded = self
             .record(mark, Lane::Normal, facts, |facts, now| {
                 let permit = decide_certificate(facts, &call.caller, &ask, &terms, now)?;
                 let action = Action::CertificateMinted(permit.record().clone());
                 let (outcome, actor) = (permit, call.actor());
-                Ok(Decision::Write(Box::new(Plan {
-                    outcome,
-                    actor,
-                    action,
-                    puts: vec![],
-                    private: vec![],
-                })))
+                Ok(Decision::Write(Box::new(Plan { outcome, actor, action, puts: vec![], private: vec![] })))
             })
             .await?;
         let (permit, revision) = match recorded {
@@ -88,8 +66,7 @@ impl Broker {
             Recorded::Before(revision, event) => {
                 let permit = Permit::certificate_again(&event).ok_or(Refusal::RequestIdReused)?;
                 let record = permit.record();
-                self.still_alive(revision, record.expires, &record.lineage, now)
-                    .await?;
+                self.still_alive(revision, record.expires, &record.lineage, now).await?;
                 (permit, revision)
             }
         };
@@ -104,20 +81,8 @@ pub(crate) fn sign(
     revision: Revision,
     csr: &Csr,
 ) -> Result<MintedCertificate, Refusal> {
-    let der = keys
-        .ring()
-        .sign_certificate(&permit, revision, csr)
-        .map_err(Refusal::internal)?;
+    let der = keys.ring().sign_certificate(&permit, revision, csr).map_err(Refusal::internal)?;
     let record = permit.record().clone();
-    let issuer = keys
-        .ring()
-        .keys()
-        .find(|key| key.name == record.issuer)
-        .ok_or(Denial::NoSigningKey)?;
-    Ok(MintedCertificate {
-        der,
-        issuer: issuer.public.0.clone(),
-        revision,
-        record,
-    })
+    let issuer = keys.ring().keys().find(|key| key.name == record.issuer).ok_or(Denial::NoSigningKey)?;
+    Ok(MintedCertificate { der, issuer: issuer.public.0.clone(), revision, record })
 }

@@ -44,17 +44,10 @@ impl Broker {
         let now = self.trusted_now()?;
         let bound = match wish.bound_to.as_slice() {
             [] => None,
-            der => Some(
-                keys.client_certificate(der)
-                    .map_err(|_| Denial::WrongCertificate)?,
-            ),
+            der => Some(keys.client_certificate(der).map_err(|_| Denial::WrongCertificate)?),
         };
         let key = keys.ring().token_key(now).ok_or(Denial::NoSigningKey)?;
-        let terms = Terms {
-            era: self.era,
-            key: &key.name,
-            max_ttl: self.limits.token_ttl,
-        };
+        let terms = Terms { era: self.era, key: &key.name, max_ttl: self.limits.token_ttl };
         let ask = TokenAsk {
             audience: &wish.audience,
             scopes: &wish.scopes,
@@ -62,20 +55,13 @@ impl Broker {
             ttl: wish.ttl,
         };
         let mut facts = call.facts.clone();
-        self.read(&mut facts, hints(wish, &key.name, bound.as_deref()))
-            .await?;
+        self.read(&mut facts, hints(wish, &key.name, bound.as_deref())).await?;
         let recorded = self
             .record(mark, Lane::Normal, facts, |facts, now| {
                 let permit = decide_token(facts, &call.caller, &ask, &terms, now)?;
                 let action = Action::TokenMinted(permit.record().clone());
                 let (outcome, actor) = (permit, call.actor());
-                Ok(Decision::Write(Box::new(Plan {
-                    outcome,
-                    actor,
-                    action,
-                    puts: vec![],
-                    private: vec![],
-                })))
+                Ok(Decision::Write(Box::new(Plan { outcome, actor, action, puts: vec![], private: vec![] })))
             })
             .await?;
         let (permit, revision) = match recorded {
@@ -85,20 +71,12 @@ impl Broker {
             Recorded::Before(revision, event) => {
                 let permit = Permit::token_again(&event).ok_or(Refusal::RequestIdReused)?;
                 let record = permit.record();
-                self.still_alive(revision, record.expires, &record.lineage, now)
-                    .await?;
+                self.still_alive(revision, record.expires, &record.lineage, now).await?;
                 (permit, revision)
             }
         };
-        let token = keys
-            .ring()
-            .sign_token(&permit, revision)
-            .map_err(Refusal::internal)?;
-        Ok(MintedToken {
-            token,
-            revision,
-            record: permit.record().clone(),
-        })
+        let token = keys.ring().sign_token(&permit, revision).map_err(Refusal::internal)?;
+        Ok(MintedToken { token, revision, record: permit.record().clone() })
     }
 
     /// Is what was recorded before still alive, so that it may be given out again?
@@ -109,17 +87,8 @@ impl Broker {
         lineage: &Lineage,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        let rests = Rests {
-            era: self.era,
-            rev: revision,
-            exp: expires,
-            lineage,
-        };
-        if self.alive(&rests, now).await? {
-            Ok(())
-        } else {
-            Err(Refusal::AnswerOver { revision })
-        }
+        let rests = Rests { era: self.era, rev: revision, exp: expires, lineage };
+        if self.alive(&rests, now).await? { Ok(()) } else { Err(Refusal::AnswerOver { revision }) }
     }
 
     /// Is a credential of this broker alive, by its expiry and by the store as it is now?
@@ -127,13 +96,8 @@ impl Broker {
         if rests.exp <= now {
             return Ok(false);
         }
-        let ids: Vec<NodeId> = rests
-            .lineage
-            .nodes()
-            .iter()
-            .cloned()
-            .chain([NodeId::credential(rests.rev)])
-            .collect();
+        let ids: Vec<NodeId> =
+            rests.lineage.nodes().iter().cloned().chain([NodeId::credential(rests.rev)]).collect();
         let nodes = self.store.nodes(&ids).await?;
         let cut_of = |id: &NodeId| {
             let at = ids.iter().position(|known| known == id)?;
@@ -145,10 +109,8 @@ impl Broker {
 
 /// What the decision will need beside the caller's own lineage, so that it is read at once.
 fn hints(wish: &TokenWish, key: &Name, bound: Option<&Shown>) -> Vec<NodeId> {
-    let mut hints = vec![
-        NodeId::new(NodeKind::Audience, wish.audience.clone()),
-        NodeId::new(NodeKind::Key, key.clone()),
-    ];
+    let mut hints =
+        vec![NodeId::new(NodeKind::Audience, wish.audience.clone()), NodeId::new(NodeKind::Key, key.clone())];
     if let Some(bound) = bound {
         hints.push(bound.id());
         hints.extend(bound.lineage.nodes().iter().cloned());

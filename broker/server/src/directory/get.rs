@@ -31,17 +31,11 @@ impl Broker {
     /// Reads one object of the directory.
     pub(crate) async fn get_object(&self, call: &Call, id: &NodeId) -> Result<Object, Refusal> {
         let mut facts = call.facts.clone();
-        self.decide(&mut facts, |facts| may_read(facts, &call.caller, id))
-            .await?;
+        self.decide(&mut facts, |facts| may_read(facts, &call.caller, id)).await?;
         self.read(&mut facts, vec![id.clone()]).await?;
         let unknown = || Denial::UnknownNode { node: id.clone() };
-        let stored = facts
-            .stored(id)
-            .ok()
-            .flatten()
-            .cloned()
-            .filter(|_| readable(id.kind))
-            .ok_or_else(unknown)?;
+        let stored =
+            facts.stored(id).ok().flatten().cloned().filter(|_| readable(id.kind)).ok_or_else(unknown)?;
         self.object(&mut facts, stored).await
     }
 
@@ -54,16 +48,12 @@ impl Broker {
         limit: usize,
     ) -> Result<Page, Refusal> {
         let mut facts = call.facts.clone();
-        self.decide(&mut facts, |facts| may_list(facts, &call.caller))
-            .await?;
+        self.decide(&mut facts, |facts| may_list(facts, &call.caller)).await?;
         if !readable(kind) {
             return Err(Refusal::bad("kind", "objects of this kind are not listed"));
         }
         let found = self.store.list(kind, after, limit.saturating_add(1)).await?;
-        let next = found
-            .get(limit)
-            .and_then(|_| found.get(limit - 1))
-            .map(|last| last.node.id().name);
+        let next = found.get(limit).and_then(|_| found.get(limit - 1)).map(|last| last.node.id().name);
         let mut objects = Vec::with_capacity(found.len());
         for stored in found.into_iter().take(limit) {
             let mut above = Facts::default();
@@ -80,11 +70,7 @@ impl Broker {
             Some(reference) => text::read(&*self.store, reference).await?,
             None => None,
         };
-        Ok(Object {
-            stored,
-            effective,
-            text,
-        })
+        Ok(Object { stored, effective, text })
     }
 }
 

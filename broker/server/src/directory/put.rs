@@ -1,5 +1,7 @@
 //! Writing one object.
 
+use std::sync::Arc;
+
 use daypass_core::{
     Action, Body, Denial, Node, PrivateId, Put, Stop, TextRef,
     authority::may_write,
@@ -48,16 +50,35 @@ const CA_LIFE: Ttl = Ttl::days(3650);
 const CA_HEAD_START: Ttl = Ttl::days(1);
 
 impl Broker {
-    /// Writes one object of the directory: makes it, or changes it.
+    /// Writes one object of the directory: makes it, or changes it. Once begun it is finished, whether or not the
+    /// caller still listens: a recorded key has to be taken into use.
     pub(crate) async fn put_object(
+        self: &Arc<Self>,
+        call: &Arc<Call>,
+        wish: ObjectWish,
+        mark: RequestMark,
+    ) -> Result<Written, Refusal> {
+        let (broker, call) = (self.clone(), call.clone());
+        let task = tokio::spawn(async move {
+            let audience = matches!(wish.body, Body::Audience(_));
+            let written = broker.write_object(&call, wish, mark).await;
+            if audience {
+                // Also where nothing was written: then an earlier attempt may have been cut short.
+                broker.keys.refresh(&*broker.store).await?;
+            }
+            written
+        });
+        task.await.map_err(Refusal::internal)?
+    }
+
+    async fn write_object(
         &self,
         call: &Call,
         wish: ObjectWish,
         mark: RequestMark,
     ) -> Result<Written, Refusal> {
         let mut facts = call.facts.clone();
-        self.decide(&mut facts, |facts| may_write(facts, &call.caller))
-            .await?;
+        self.decide(&mut facts, |facts| may_write(facts, &call.caller)).await?;
         let id = Node::open(wish.body.clone()).id();
         let (body, private) = self.with_text(wish.body, wish.text.as_deref(), &id).await?;
         let new_key = match &body {
@@ -65,7 +86,7 @@ impl Broker {
             _ => None,
         };
         let recorded = self
-            .record(mark, Lane::Normal, facts, |facts, _| {
+            .record_for(call, mark, Lane::Normal, facts, |facts, _| {
                 may_write(facts, &call.caller)?;
                 let stored = facts.stored(&id)?;
                 let at = stored.map_or(Revision::ZERO, |stored| stored.revision);
@@ -74,28 +95,17 @@ impl Broker {
                 }
                 let (node, new, cut) = match decide_write(facts, &body)? {
                     Write::Unchanged => {
-                        return Ok(Decision::Settled(Written {
-                            revision: at,
-                            written: false,
-                            cut: false,
-                        }));
+                        return Ok(Decision::Settled(Written { revision: at, written: false, cut: false }));
                     }
                     Write::Put { node, new, cut } => (*node, new, cut),
                 };
                 let mut puts = vec![Put { node, cut }];
                 let mut private: Vec<_> = private.clone().into_iter().collect();
                 if let Some(made) = new_key.as_ref().filter(|_| new) {
-                    puts.push(Put {
-                        node: Node::open(Body::Key(made.key.clone())),
-                        cut: false,
-                    });
+                    puts.push(Put { node: Node::open(Body::Key(made.key.clone())), cut: false });
                     private.push((made.key.sealed, made.sealed.clone()));
                 }
-                let outcome = Written {
-                    revision: Revision::ZERO,
-                    written: true,
-                    cut,
-                };
+                let outcome = Written { revision: Revision::ZERO, written: true, cut };
                 let action = Action::Written { node: id.clone() };
                 Ok::<_, Stop>(Decision::Write(Box::new(Plan {
                     outcome,
@@ -107,20 +117,11 @@ impl Broker {
             })
             .await?;
         match recorded {
-            Recorded::Now(written, Some(revision)) => {
-                if let Some(made) = new_key.filter(|_| wish_made_key(&id, &written)) {
-                    self.adopt(made).await?;
-                }
-                Ok(Written { revision, ..written })
-            }
+            Recorded::Now(written, Some(revision)) => Ok(Written { revision, ..written }),
             Recorded::Now(written, None) => Ok(written),
             Recorded::Before(revision, event) => {
                 let cut = event.puts.iter().any(|put| put.cut);
-                Ok(Written {
-                    revision,
-                    written: true,
-                    cut,
-                })
+                Ok(Written { revision, written: true, cut })
             }
         }
     }
@@ -139,13 +140,7 @@ impl Broker {
         };
         let words = words.unwrap_or_default();
         text::checked(field, words, 1000)?;
-        let stored = self
-            .store
-            .nodes(std::slice::from_ref(id))
-            .await?
-            .into_iter()
-            .next()
-            .flatten();
+        let stored = self.store.nodes(std::slice::from_ref(id)).await?.into_iter().next().flatten();
         let old = stored.and_then(|stored| text_of(&stored.node.body));
         let kept = text::keep(&*self.store, &*self.entropy, words, old).await?;
         let body = match body {
@@ -164,37 +159,15 @@ impl Broker {
 
     /// A CA for an audience that does not exist yet.
     async fn audience_key(&self, audience: &Name, id: &NodeId) -> Result<Option<NewKey>, Refusal> {
-        let exists = self
-            .store
-            .nodes(std::slice::from_ref(id))
-            .await?
-            .iter()
-            .any(Option::is_some);
+        let exists = self.store.nodes(std::slice::from_ref(id)).await?.iter().any(Option::is_some);
         if exists {
             return Ok(None);
         }
         let now = self.trusted_now()?.floor_secs();
-        let plan = ca_plan(
-            KeyPurpose::Audience {
-                audience: audience.clone(),
-            },
-            now,
-        );
+        let plan = ca_plan(KeyPurpose::Audience { audience: audience.clone() }, now);
         let domain = &self.keys.now().ring().realm().domain.clone();
         let made = generate(plan, domain, self.keys.kek()).map_err(Refusal::internal)?;
-        Ok(Some(NewKey {
-            key: made.key,
-            sealed: Zeroizing::new(made.sealed.to_vec()),
-        }))
-    }
-
-    /// Takes a recorded key into use, unless another writer of the same object was faster with its own.
-    async fn adopt(&self, made: NewKey) -> Result<(), Refusal> {
-        let id = NodeId::new(daypass_credential::NodeKind::Key, made.key.name.clone());
-        if self.store.nodes(&[id]).await?.iter().any(Option::is_some) {
-            self.keys.add(made.key, made.sealed)?;
-        }
-        Ok(())
+        Ok(Some(NewKey { key: made.key, sealed: Zeroizing::new(made.sealed.to_vec()) }))
     }
 }
 
@@ -206,10 +179,6 @@ pub(crate) fn ca_plan(purpose: KeyPurpose, now: Timestamp) -> KeyPlan {
         not_before: now.before(CA_HEAD_START),
         not_after: now.after(CA_LIFE),
     }
-}
-
-fn wish_made_key(id: &NodeId, written: &Written) -> bool {
-    id.kind == daypass_credential::NodeKind::Audience && written.written
 }
 
 /// Where an object's free text lies, if it has one.

@@ -17,12 +17,7 @@ use crate::{
 /// The node name of a code: it is kept under the digest of its secret, never by itself.
 pub(crate) fn code_name(secret: &[u8; 16]) -> Result<Name, Refusal> {
     let hash = digest(&SHA256, secret);
-    let text: String = hash
-        .as_ref()
-        .iter()
-        .take(20)
-        .map(|b| format!("{b:02x}"))
-        .collect();
+    let text: String = hash.as_ref().iter().take(20).map(|b| format!("{b:02x}")).collect();
     text.parse().map_err(Refusal::internal)
 }
 
@@ -49,22 +44,12 @@ pub(crate) fn plan(
             private: vec![],
             outcome: Ok(permit),
         },
-        Outcome::Alarm {
-            suspended,
-            because,
-            denial,
-        } => {
+        Outcome::Alarm { suspended, because, denial } => {
             tracing::warn!(identity = %suspended.id(), ?because, "suspended");
             Plan {
                 actor,
-                action: Action::Suspended {
-                    node: suspended.id(),
-                    because,
-                },
-                puts: vec![Put {
-                    node: suspended,
-                    cut: true,
-                }],
+                action: Action::Suspended { node: suspended.id(), because },
+                puts: vec![Put { node: suspended, cut: true }],
                 private: vec![],
                 outcome: Err(denial),
             }

@@ -39,7 +39,8 @@ impl Broker {
         let name = code_name(code.secret())?;
         let id = NodeId::new(NodeKind::Enrollment, name.clone());
         let recorded = self
-            .record(
+            .record_for(
+                call,
                 RequestMark::single(&*self.entropy)?,
                 Lane::Normal,
                 call.facts.clone(),
@@ -57,13 +58,8 @@ impl Broker {
                     Ok(Decision::Write(Box::new(Plan {
                         outcome: expires,
                         actor: call.actor(),
-                        action: Action::EnrollmentOpened {
-                            subject: subject.clone(),
-                        },
-                        puts: vec![Put {
-                            node: Node::open(Body::Enrollment(enrollment)),
-                            cut: false,
-                        }],
+                        action: Action::EnrollmentOpened { subject: subject.clone() },
+                        puts: vec![Put { node: Node::open(Body::Enrollment(enrollment)), cut: false }],
                         private: vec![],
                     })))
                 },
@@ -78,18 +74,12 @@ impl Broker {
 
 /// Can somebody be enrolled for this?
 fn open_subject(life: Option<Life>, subject: &NodeId) -> Result<(), Denial> {
-    let enrols = matches!(
-        subject.kind,
-        NodeKind::Application | NodeKind::Person | NodeKind::Verifier
-    );
+    let enrols = matches!(subject.kind, NodeKind::Application | NodeKind::Person | NodeKind::Verifier);
     match life {
         Some(Life::Open) if enrols => Ok(()),
-        Some(life @ (Life::Suspended | Life::Ended)) if enrols => Err(Denial::SubjectClosed {
-            node: subject.clone(),
-            life,
-        }),
-        _ => Err(Denial::UnknownNode {
-            node: subject.clone(),
-        }),
+        Some(life @ (Life::Suspended | Life::Ended)) if enrols => {
+            Err(Denial::SubjectClosed { node: subject.clone(), life })
+        }
+        _ => Err(Denial::UnknownNode { node: subject.clone() }),
     }
 }

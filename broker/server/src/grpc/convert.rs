@@ -21,24 +21,16 @@ use crate::{
 };
 
 fn parsed<T: FromStr<Err: ToString>>(field: &'static str, text: &str) -> Result<T, Refusal> {
-    text.parse()
-        .map_err(|error: T::Err| Refusal::bad(field, error.to_string()))
+    text.parse().map_err(|error: T::Err| Refusal::bad(field, error.to_string()))
 }
 
 fn optional(field: &'static str, text: &str) -> Result<Option<Name>, Refusal> {
-    if text.is_empty() {
-        Ok(None)
-    } else {
-        parsed(field, text).map(Some)
-    }
+    if text.is_empty() { Ok(None) } else { parsed(field, text).map(Some) }
 }
 
 /// Scopes, each as one text.
 pub(crate) fn scopes(field: &'static str, texts: &[String]) -> Result<ScopeSet, Refusal> {
-    let scopes = texts
-        .iter()
-        .map(|text| parsed::<Scope>(field, text))
-        .collect::<Result<_, _>>()?;
+    let scopes = texts.iter().map(|text| parsed::<Scope>(field, text)).collect::<Result<_, _>>()?;
     ScopeSet::new(scopes).map_err(|error| Refusal::bad(field, error))
 }
 
@@ -55,13 +47,8 @@ fn timestamp(field: &'static str, at: Option<prost_types::Timestamp>) -> Result<
     let at = at.ok_or_else(|| Refusal::bad(field, "say when"))?;
     let outside = || Refusal::bad(field, "not an instant from 1970 on");
     let secs = u64::try_from(at.seconds).map_err(|_| outside())?;
-    let nanos = u64::try_from(at.nanos)
-        .ok()
-        .filter(|n| *n < 1_000_000_000)
-        .ok_or_else(outside)?;
-    let millis = secs
-        .checked_mul(1000)
-        .and_then(|ms| ms.checked_add(nanos / 1_000_000));
+    let nanos = u64::try_from(at.nanos).ok().filter(|n| *n < 1_000_000_000).ok_or_else(outside)?;
+    let millis = secs.checked_mul(1000).and_then(|ms| ms.checked_add(nanos / 1_000_000));
     millis.map(Timestamp::from_millis).ok_or_else(outside)
 }
 
@@ -99,10 +86,7 @@ pub(crate) fn trust_bundle(
     only: &str,
 ) -> Result<v1::GetTrustBundleResponse, Refusal> {
     let bundle = ring.trust_bundle(now);
-    let audiences = bundle
-        .audiences
-        .into_iter()
-        .filter(|(name, _)| only.is_empty() || name.as_str() == only);
+    let audiences = bundle.audiences.into_iter().filter(|(name, _)| only.is_empty() || name.as_str() == only);
     let audience = |(name, roots): (Name, Vec<Vec<u8>>)| v1::AudienceBundle {
         audience: name.to_string(),
         roots: roots.into_iter().map(Into::into).collect(),
@@ -119,9 +103,7 @@ pub(crate) fn trust_bundle(
 
 /// What somebody wants written.
 pub(crate) fn object_wish(object: v1::Object, expected: Option<Revision>) -> Result<ObjectWish, Refusal> {
-    let kind = object
-        .kind
-        .ok_or_else(|| Refusal::bad("object", "say of which kind"))?;
+    let kind = object.kind.ok_or_else(|| Refusal::bad("object", "say of which kind"))?;
     let mut text = None;
     let body = match kind {
         Kind::Vendor(vendor) => Body::Vendor(Vendor {
@@ -137,11 +119,7 @@ pub(crate) fn object_wish(object: v1::Object, expected: Option<Revision>) -> Res
         Kind::Person(person) => {
             text = Some(person.contact);
             let roles = person.roles.into_iter().map(role_in).collect::<Result<_, _>>()?;
-            Body::Person(Person {
-                name: parsed("name", &person.name)?,
-                roles,
-                contact: NO_TEXT,
-            })
+            Body::Person(Person { name: parsed("name", &person.name)?, roles, contact: NO_TEXT })
         }
         Kind::Audience(audience) => Body::Audience(audience_in(audience)?),
         Kind::Verifier(verifier) => {
@@ -157,10 +135,7 @@ pub(crate) fn object_wish(object: v1::Object, expected: Option<Revision>) -> Res
 }
 
 /// Where a text's place will be written once it has one.
-const NO_TEXT: TextRef = TextRef {
-    id: PrivateId::new([0; 16]),
-    hash: Digest::new([0; 32]),
-};
+const NO_TEXT: TextRef = TextRef { id: PrivateId::new([0; 16]), hash: Digest::new([0; 32]) };
 
 fn contract_in(contract: v1::Contract) -> Result<Contract, Refusal> {
     let classifications = contract.classifications.into_iter();
@@ -178,9 +153,7 @@ fn contract_in(contract: v1::Contract) -> Result<Contract, Refusal> {
 }
 
 fn application_in(application: v1::Application) -> Result<Application, Refusal> {
-    let owners = application
-        .owners
-        .ok_or_else(|| Refusal::bad("owners", "name all three"))?;
+    let owners = application.owners.ok_or_else(|| Refusal::bad("owners", "name all three"))?;
     let entitlement = |entitlement: &v1::Entitlement| -> Result<Entitlement, Refusal> {
         Ok(Entitlement {
             audience: parsed("entitlements.audience", &entitlement.audience)?,
@@ -199,11 +172,7 @@ fn application_in(application: v1::Application) -> Result<Application, Refusal> 
             technical: parsed("owners.technical", &owners.technical)?,
             relationship: parsed("owners.relationship", &owners.relationship)?,
         },
-        entitlements: application
-            .entitlements
-            .iter()
-            .map(entitlement)
-            .collect::<Result<_, _>>()?,
+        entitlements: application.entitlements.iter().map(entitlement).collect::<Result<_, _>>()?,
         instances: u8::try_from(application.instances).map_err(|_| Refusal::bad("instances", "1 to 32"))?,
         max_ttl: Ttl::from_secs(application.max_ttl_seconds).ok(),
     })
@@ -241,10 +210,9 @@ fn classification_in(field: &'static str, value: i32) -> Result<Classification, 
         Ok(v1::Classification::Internal) => Ok(Classification::Internal),
         Ok(v1::Classification::Confidential) => Ok(Classification::Confidential),
         Ok(v1::Classification::Restricted) => Ok(Classification::Restricted),
-        Ok(v1::Classification::Unspecified) | Err(_) => Err(Refusal::bad(
-            field,
-            "public, internal, confidential or restricted",
-        )),
+        Ok(v1::Classification::Unspecified) | Err(_) => {
+            Err(Refusal::bad(field, "public, internal, confidential or restricted"))
+        }
     }
 }
 
@@ -303,11 +271,7 @@ fn kind_out(body: &Body, text: String) -> Option<Kind> {
     Some(match body {
         Body::Vendor(vendor) => Kind::Vendor(v1::Vendor {
             name: vendor.name.to_string(),
-            parent: vendor
-                .parent
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
+            parent: vendor.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
             owner: vendor.owner.to_string(),
         }),
         Body::Contract(contract) => Kind::Contract(contract_out(contract)),
@@ -318,20 +282,14 @@ fn kind_out(body: &Body, text: String) -> Option<Kind> {
                 Role::Auditor => v1::Role::Auditor.into(),
             };
             let roles = person.roles.iter().map(role).collect();
-            Kind::Person(v1::Person {
-                name: person.name.to_string(),
-                roles,
-                contact: text,
-            })
+            Kind::Person(v1::Person { name: person.name.to_string(), roles, contact: text })
         }
         Body::Audience(audience) => Kind::Audience(audience_out(audience)),
         Body::Verifier(verifier) => Kind::Verifier(v1::Verifier {
             name: verifier.name.to_string(),
             audiences: verifier.audiences.iter().map(ToString::to_string).collect(),
         }),
-        Body::Identity(Identity {
-            name, subject, until, ..
-        }) => Kind::Identity(v1::Identity {
+        Body::Identity(Identity { name, subject, until, .. }) => Kind::Identity(v1::Identity {
             name: name.to_string(),
             subject: subject.to_string(),
             until: Some(instant(*until)),
@@ -345,18 +303,10 @@ fn contract_out(contract: &Contract) -> v1::Contract {
         name: contract.name.to_string(),
         vendor: contract.vendor.to_string(),
         reference: contract.reference.as_str().to_owned(),
-        parent: contract
-            .parent
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
+        parent: contract.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
         start: Some(instant(contract.start)),
         end: Some(instant(contract.end)),
-        classifications: contract
-            .classifications
-            .iter()
-            .map(|c| classification_out(*c).into())
-            .collect(),
+        classifications: contract.classifications.iter().map(|c| classification_out(*c).into()).collect(),
     }
 }
 

@@ -4,6 +4,7 @@
 use std::{
     convert::Infallible,
     future::Future,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -12,13 +13,14 @@ use std::{
 
 use daypass_core::{Facts, Shown, event::Method, mint::judge_caller};
 use daypass_issuer::CertificateError;
-use tokio::sync::Semaphore;
+use tokio::sync::OwnedSemaphorePermit;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
 use super::{
+    limits::{Limits, Who},
     status::status,
-    table::{Callers, Row, TABLE, find},
+    table::{Callers, Row, find},
 };
 use crate::{broker::Broker, call::Call, refusal::Refusal};
 
@@ -37,16 +39,13 @@ pub(crate) enum Peer {
 #[derive(Clone)]
 pub(crate) struct GateLayer {
     broker: Arc<Broker>,
-    limits: Arc<[Arc<Semaphore>]>,
+    limits: Arc<Limits>,
 }
 
 impl GateLayer {
     /// The gate of this broker.
     pub(crate) fn new(broker: Arc<Broker>) -> Self {
-        let limits = TABLE
-            .iter()
-            .map(|row| Arc::new(Semaphore::new(row.at_once)))
-            .collect();
+        let limits = Arc::new(Limits::new());
         Self { broker, limits }
     }
 }
@@ -55,11 +54,7 @@ impl<S> Layer<S> for GateLayer {
     type Service = Gate<S>;
 
     fn layer(&self, inner: S) -> Gate<S> {
-        Gate {
-            broker: self.broker.clone(),
-            limits: self.limits.clone(),
-            inner,
-        }
+        Gate { broker: self.broker.clone(), limits: self.limits.clone(), inner }
     }
 }
 
@@ -67,7 +62,7 @@ impl<S> Layer<S> for GateLayer {
 #[derive(Clone)]
 pub(crate) struct Gate<S> {
     broker: Arc<Broker>,
-    limits: Arc<[Arc<Semaphore>]>,
+    limits: Arc<Limits>,
     inner: S,
 }
 
@@ -98,35 +93,47 @@ where
                 note_stranger(&broker, Method::new("unknown"), Refusal::UnknownMethod);
                 return Ok(status(&refusal, None).into_http());
             };
-            // A row and its limit have the same place; without a limit nothing passes.
-            let Some(permit) = limits
-                .get(place)
-                .and_then(|limit| limit.clone().try_acquire_owned().ok())
-            else {
-                return Ok(status(
-                    &Refusal::Busy {
-                        retry_after: Duration::from_millis(100),
-                    },
-                    None,
-                )
-                .into_http());
+            let end = request.extensions().get::<Arc<End>>().cloned();
+            let Some(place) = end.as_ref().and_then(|end| limits.place(place, end.who())) else {
+                return Ok(status(&Refusal::Busy { retry_after: RETRY_AFTER }, None).into_http());
             };
-            let peer = request
-                .extensions()
-                .get::<Peer>()
-                .cloned()
-                .unwrap_or(Peer::Nobody);
-            match admit(&broker, row, &peer).await {
-                Ok(None) => {}
-                Ok(Some(call)) => {
-                    request.extensions_mut().insert(Arc::new(call));
+            let peer = end.map_or(Peer::Nobody, |end| end.peer.clone());
+            let answered = async {
+                match admit(&broker, row, &peer).await {
+                    Ok(None) => {}
+                    Ok(Some(call)) => {
+                        request.extensions_mut().insert(Arc::new(call));
+                    }
+                    Err(refused) => return Ok(refused.into_http()),
                 }
-                Err(refused) => return Ok(refused.into_http()),
-            }
-            let answer = tokio::time::timeout(row.deadline, inner.call(request)).await;
-            drop(permit);
+                inner.call(request).await
+            };
+            let answer = tokio::time::timeout(row.deadline, answered).await;
+            drop(place);
             answer.unwrap_or_else(|_| Ok(status(&Refusal::Deadline, None).into_http()))
         })
+    }
+}
+
+/// When to try again if there is no place for a call.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// Who is at the other end of a connection, and from where.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) peer: Peer,
+    pub(crate) address: IpAddr,
+    /// Its place among all connections.
+    pub(crate) _place: OwnedSemaphorePermit,
+}
+
+impl End {
+    /// Whose calls its calls are counted with.
+    fn who(&self) -> Who {
+        match &self.peer {
+            Peer::Known(shown) => Who::Identity(shown.identity.clone(), shown.subject.kind),
+            Peer::Nobody | Peer::Refused(_) => Who::Stranger(self.address),
+        }
     }
 }
 
@@ -152,11 +159,7 @@ fn note_stranger(broker: &Arc<Broker>, method: Method, refusal: Refusal) {
 }
 
 async fn admit_known(broker: &Broker, row: &Row, caller: &Arc<Shown>) -> Result<Call, tonic::Status> {
-    let mut call = Call {
-        method: row.method.clone(),
-        caller: caller.clone(),
-        facts: Facts::default(),
-    };
+    let mut call = Call { method: row.method.clone(), caller: caller.clone(), facts: Facts::default() };
     match judged(broker, row, caller, &mut call.facts).await {
         Ok(()) => Ok(call),
         Err(refusal) => {
@@ -167,24 +170,15 @@ async fn admit_known(broker: &Broker, row: &Row, caller: &Arc<Shown>) -> Result<
 }
 
 async fn judged(broker: &Broker, row: &Row, caller: &Shown, facts: &mut Facts) -> Result<(), Refusal> {
-    let lineage = caller
-        .lineage
-        .nodes()
-        .iter()
-        .cloned()
-        .chain([caller.id()])
-        .collect();
+    let lineage = caller.lineage.nodes().iter().cloned().chain([caller.id()]).collect();
     broker.read(facts, lineage).await?;
-    // Ends go on under a clock that is not believed, so that the gate judges by the clock as it is; whatever mints
-    // or checks asks for a trusted one itself.
-    let now = broker.clock.now();
-    broker
-        .decide(facts, |facts| judge_caller(facts, caller, broker.era, now))
-        .await?;
+    // Ends go on under a clock that is not believed; whatever mints or checks asks for a trusted one itself.
+    let now = broker.lenient_now();
+    broker.decide(facts, |facts| judge_caller(facts, caller, broker.era, now)).await?;
     match row.callers {
-        Callers::Only(kind) if kind != caller.subject.kind => Err(Refusal::WrongCaller {
-            kind: caller.subject.kind,
-        }),
+        Callers::Only(kind) if kind != caller.subject.kind => {
+            Err(Refusal::WrongCaller { kind: caller.subject.kind })
+        }
         Callers::Only(_) | Callers::Known | Callers::Open => Ok(()),
     }
 }

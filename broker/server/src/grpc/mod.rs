@@ -2,10 +2,11 @@
 
 mod convert;
 mod gate;
+mod limits;
 mod services;
 mod status;
 mod table;
 
-pub(crate) use gate::{GateLayer, Peer};
+pub(crate) use gate::{End, GateLayer, Peer};
 pub(crate) use services::routes;
 pub(crate) use table::unlisted;

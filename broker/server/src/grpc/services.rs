@@ -31,9 +31,7 @@ const MAX_PADDING: usize = 8 * 1024;
 
 /// All services of the package.
 pub(crate) fn routes(broker: &Arc<Broker>) -> Routes {
-    let handler = || Handler {
-        broker: broker.clone(),
-    };
+    let handler = || Handler { broker: broker.clone() };
     let mut routes = Routes::builder();
     routes
         .add_service(
@@ -82,12 +80,7 @@ impl Handler {
 
     /// The mark of a request that the caller may repeat; `content` is the request without its id.
     fn mark<T: Message>(&self, call: &Call, request_id: &str, content: &T) -> Result<RequestMark, Refusal> {
-        RequestMark::of(
-            call,
-            request_id,
-            || content.encode_to_vec(),
-            &*self.broker.entropy,
-        )
+        RequestMark::of(call, request_id, || content.encode_to_vec(), &*self.broker.entropy)
     }
 }
 
@@ -96,9 +89,7 @@ fn ttl(field: &'static str, seconds: u32) -> Result<Option<Ttl>, Refusal> {
     if seconds == 0 {
         return Ok(None);
     }
-    Ttl::from_secs(seconds)
-        .map(Some)
-        .map_err(|error| Refusal::bad(field, error))
+    Ttl::from_secs(seconds).map(Some).map_err(|error| Refusal::bad(field, error))
 }
 
 fn node_id(field: &'static str, text: &str) -> Result<NodeId, Refusal> {
@@ -124,9 +115,7 @@ impl credential::CredentialService for Handler {
                 ttl: ttl("ttl_seconds", ask.ttl_seconds)?,
             };
             let minted = self.broker.mint_certificate(&call, &wish, mark).await?;
-            Ok(v1::MintCertificateResponse {
-                certificate: Some(convert::certificate(minted)),
-            })
+            Ok(v1::MintCertificateResponse { certificate: Some(convert::certificate(minted)) })
         };
         self.answer(&call, minted.await).await
     }
@@ -196,11 +185,7 @@ impl enrollment::EnrollmentService for Handler {
         let enrolled = result.map_err(|refusal| status(&refusal, None))?;
         let root = enrolled.certificate.issuer.clone().into();
         let certificate = Some(convert::certificate(enrolled.certificate));
-        Ok(Response::new(v1::EnrollResponse {
-            certificate,
-            subject: enrolled.subject.to_string(),
-            root,
-        }))
+        Ok(Response::new(v1::EnrollResponse { certificate, subject: enrolled.subject.to_string(), root }))
     }
 
     async fn renew_identity(
@@ -210,9 +195,7 @@ impl enrollment::EnrollmentService for Handler {
         let (call, ask) = opened(request)?;
         let renewed = async {
             let minted = self.broker.renew_identity(&call, &Csr::parse(&ask.csr)?).await?;
-            Ok(v1::RenewIdentityResponse {
-                certificate: Some(convert::certificate(minted)),
-            })
+            Ok(v1::RenewIdentityResponse { certificate: Some(convert::certificate(minted)) })
         };
         self.answer(&call, renewed.await).await
     }
@@ -229,9 +212,7 @@ impl offboarding::OffboardingService for Handler {
                 crate::text::checked("reason", &ask.reason, 1000)?;
             }
             let revision = self.broker.end(&call, &id, &ask.reason, mark).await?;
-            Ok(v1::EndResponse {
-                revision: revision.get(),
-            })
+            Ok(v1::EndResponse { revision: revision.get() })
         };
         self.answer(&call, ended.await).await
     }
@@ -265,9 +246,7 @@ impl directory::DirectoryService for Handler {
         let (call, ask) = opened(request)?;
         let found = async {
             let object = self.broker.get_object(&call, &node_id("id", &ask.id)?).await?;
-            Ok(v1::GetObjectResponse {
-                object: Some(convert::stored_object(&object)),
-            })
+            Ok(v1::GetObjectResponse { object: Some(convert::stored_object(&object)) })
         };
         self.answer(&call, found.await).await
     }
@@ -287,10 +266,7 @@ impl directory::DirectoryService for Handler {
                 0 => 100,
                 size => size.min(500),
             };
-            let page = self
-                .broker
-                .list_objects(&call, kind, after.as_ref(), limit)
-                .await?;
+            let page = self.broker.list_objects(&call, kind, after.as_ref(), limit).await?;
             Ok(v1::ListObjectsResponse {
                 objects: page.objects.iter().map(convert::stored_object).collect(),
                 next_page_token: page.next.map(|name| name.to_string()).unwrap_or_default(),
@@ -307,10 +283,7 @@ impl verification::VerificationService for Handler {
         request: Request<v1::IntrospectRequest>,
     ) -> Result<Response<v1::IntrospectResponse>, Status> {
         let (call, ask) = opened(request)?;
-        let presented = Presented {
-            token: ask.token,
-            certificate: ask.client_certificate.into(),
-        };
+        let presented = Presented { token: ask.token, certificate: ask.client_certificate.into() };
         let active = self.broker.introspect(&call, &presented).await;
         self.answer(&call, active.map(convert::introspection)).await
     }
@@ -322,9 +295,7 @@ impl verification::VerificationService for Handler {
         let only = request.into_inner().audience;
         let keys = self.broker.keys.now();
         let bundle = convert::trust_bundle(keys.ring(), self.broker.clock.now(), &only);
-        bundle
-            .map(Response::new)
-            .map_err(|refusal| status(&refusal, None))
+        bundle.map(Response::new).map_err(|refusal| status(&refusal, None))
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct Row {
     pub(crate) callers: Callers,
     /// How long it may take.
     pub(crate) deadline: Duration,
-    /// How many may be under way at once.
+    /// How many may be under way at once, for each kind of caller.
     pub(crate) at_once: usize,
 }
 
@@ -57,14 +57,13 @@ table! {
     "daypass.v1.DirectoryService/GetObject", Callers::Known, 10 s, 256;
     "daypass.v1.DirectoryService/ListObjects", Callers::Only(NodeKind::Person), 10 s, 64;
     "daypass.v1.DirectoryService/PutObject", Callers::Only(NodeKind::Person), 10 s, 64;
-    "daypass.v1.EnrollmentService/Enroll", Callers::Open, 10 s, 32;
+    "daypass.v1.EnrollmentService/Enroll", Callers::Open, 10 s, 128;
     "daypass.v1.EnrollmentService/OpenEnrollment", Callers::Only(NodeKind::Person), 10 s, 64;
     "daypass.v1.EnrollmentService/RenewIdentity", Callers::Known, 10 s, 256;
     "daypass.v1.OffboardingService/End", Callers::Known, 30 s, 1024;
-    "daypass.v1.VerificationService/GetTrustBundle", Callers::Open, 10 s, 64;
+    "daypass.v1.VerificationService/GetTrustBundle", Callers::Open, 10 s, 256;
     "daypass.v1.VerificationService/Introspect", Callers::Only(NodeKind::Verifier), 5 s, 4096;
-    "grpc.health.v1.Health/Check", Callers::Open, 5 s, 64;
-    "grpc.health.v1.Health/Watch", Callers::Open, 5 s, 64;
+    "grpc.health.v1.Health/Check", Callers::Open, 5 s, 1024;
     "grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Callers::Known, 10 s, 16;
 }
 
@@ -73,10 +72,7 @@ const fn short(path: &'static str) -> &'static str {
     let (bytes, prefix) = (path.as_bytes(), PACKAGE.as_bytes());
     let mut at = 0;
     while at < prefix.len() {
-        #[expect(
-            clippy::indexing_slicing,
-            reason = "evaluated at compile time; `at` is below both lengths"
-        )]
+        #[expect(clippy::indexing_slicing, reason = "evaluated at compile time; `at` is below both lengths")]
         if at >= bytes.len() || bytes[at] != prefix[at] {
             return path;
         }
@@ -104,14 +100,7 @@ pub(crate) fn unlisted(descriptors: &[u8]) -> Result<Vec<String>, prost::DecodeE
     let listed = |path: &String| TABLE.iter().any(|row| row.path == path);
     let exists = |row: &&Row| !row.path.starts_with(PACKAGE) || methods.iter().any(|path| row.path == path);
     let missing = methods.iter().filter(|path| !listed(path)).cloned();
-    Ok(missing
-        .chain(
-            TABLE
-                .iter()
-                .filter(|row| !exists(row))
-                .map(|row| row.path.to_owned()),
-        )
-        .collect())
+    Ok(missing.chain(TABLE.iter().filter(|row| !exists(row)).map(|row| row.path.to_owned())).collect())
 }
 
 #[cfg(test)]
@@ -120,26 +109,19 @@ mod tests {
 
     #[test]
     fn every_method_has_its_row_and_every_row_its_method() {
-        assert_eq!(
-            unlisted(daypass_proto::DESCRIPTORS).unwrap(),
-            Vec::<String>::new()
-        );
+        assert_eq!(unlisted(daypass_proto::DESCRIPTORS).unwrap(), Vec::<String>::new());
     }
 
     #[test]
     fn only_what_has_to_be_is_open() {
-        let open: Vec<&str> = TABLE
-            .iter()
-            .filter(|row| row.callers == Callers::Open)
-            .map(|row| row.path)
-            .collect();
+        let open: Vec<&str> =
+            TABLE.iter().filter(|row| row.callers == Callers::Open).map(|row| row.path).collect();
         assert_eq!(
             open,
             [
                 "daypass.v1.EnrollmentService/Enroll",
                 "daypass.v1.VerificationService/GetTrustBundle",
                 "grpc.health.v1.Health/Check",
-                "grpc.health.v1.Health/Watch",
             ]
         );
     }

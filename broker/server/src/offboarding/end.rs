@@ -30,17 +30,14 @@ impl Broker {
             words => Some(text::keep(&*self.store, &*self.entropy, words, None).await?),
         };
         let mut facts = call.facts.clone();
-        let right = self
-            .decide(&mut facts, |facts| {
-                may_end(facts, &call.caller, id, subject.as_ref())
-            })
-            .await?;
+        let right =
+            self.decide(&mut facts, |facts| may_end(facts, &call.caller, id, subject.as_ref())).await?;
         let lane = match right {
             Right::Company => Lane::End,
             Right::Own => Lane::OwnEnd,
         };
         let recorded = self
-            .record(mark, lane, facts, |facts, _| {
+            .record_for(call, mark, lane, facts, |facts, _| {
                 may_end(facts, &call.caller, id, subject.as_ref())?;
                 let node = match decide_end(facts, id)? {
                     End::Already(revision) => return Ok(Decision::Settled(revision)),
@@ -54,11 +51,7 @@ impl Broker {
                         reason: reason.as_ref().map(|kept| kept.reference),
                     },
                     puts: vec![Put { node, cut: true }],
-                    private: reason
-                        .as_ref()
-                        .and_then(|kept| kept.write.clone())
-                        .into_iter()
-                        .collect(),
+                    private: reason.as_ref().and_then(|kept| kept.write.clone()).into_iter().collect(),
                 })))
             })
             .await?;

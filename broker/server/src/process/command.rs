@@ -148,19 +148,9 @@ pub fn daypassd(args: Vec<OsString>) -> ExitCode {
 
 fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Init {
-            config,
-            admin,
-            admin_key,
-            admin_contact,
-            output,
-        } => {
+        Command::Init { config, admin, admin_key, admin_contact, output } => {
             let config = Config::load(&config)?;
-            let wish = init::Wish {
-                admin,
-                admin_key,
-                admin_contact,
-            };
+            let wish = init::Wish { admin, admin_key, admin_contact };
             let begun = block_on(init::init(&config, wish))?;
             match output {
                 Output::Text => print!("{}", begun.text()),
@@ -178,9 +168,7 @@ fn run(command: Command) -> Result<(), Failure> {
             println!("the configuration is good");
             Ok(())
         }
-        Command::Clock {
-            command: ClockCommand::Accept { config },
-        } => {
+        Command::Clock { command: ClockCommand::Accept { config } } => {
             let config = Config::load(&config)?;
             let accepted = block_on(start::accept_clock(&config))?;
             println!("recorded at revision {accepted}: the clock is right");
@@ -192,19 +180,15 @@ fn run(command: Command) -> Result<(), Failure> {
 /// Runs a future to its end on a runtime of its own.
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::work("cannot start the runtime", error))?;
+    let runtime =
+        builder.enable_all().build().map_err(|error| Failure::work("cannot start the runtime", error))?;
     runtime.block_on(work)
 }
 
 fn log(config: &Config) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&config.log.level)
         .map_err(|error| Failure::Use(format!("`log.level`: {error}"), None))?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let set = match config.log.format {
         LogFormat::Text => builder.with_ansi(false).try_init(),
         LogFormat::Json => builder.json().try_init(),

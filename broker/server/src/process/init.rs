@@ -1,19 +1,20 @@
 //! Beginning a log: the broker's keys, and a one-time code for the first admin.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::Write as _,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use daypass_core::{
     Action, Actor, Body, ChangeId, Event, Node, PrivateId, Put,
+    directory::NAME_MAX,
     node::{Enrollment, KeyAlgorithm, KeyPurpose, Person, Role},
 };
-use daypass_credential::{Digest, EnrollmentCode, Era, Name, NodeId, NodeKind, Timestamp, Ttl};
+use daypass_credential::{Digest, EnrollmentCode, Era, Name, NodeId, NodeKind, Revision, Timestamp, Ttl};
 use daypass_issuer::{KeyEncryptionKey, KeyPlan, PublicKey, generate};
-use daypass_store::{Change, Lane, Sled, Store};
+use daypass_store::{Change, Lane, OpenError, Sled, Store};
 use zeroize::Zeroizing;
 
 use super::{
@@ -51,26 +52,40 @@ const CODE_TTL: Ttl = Ttl::days(1);
 /// How long the first token key and audit key vouch.
 const KEY_LIFE: Ttl = Ttl::days(730);
 
-/// Makes the store and its first event. Where it fails, nothing is left that a second try would trip over, save the
-/// key file, which is used again.
+/// Makes the store and its first event. Where it fails, a second try goes on with what the first left.
 pub(crate) async fn init(config: &Config, wish: Wish) -> Result<Begun, Failure> {
+    if wish.admin.as_str().len() > NAME_MAX {
+        return Err(Failure::Use(
+            format!("`{}` is too long: at most {NAME_MAX} characters", wish.admin),
+            None,
+        ));
+    }
     let key = admin_key(&wish.admin_key)?;
     let kek = match config.key_file.try_exists() {
         Ok(true) => key_encryption_key(&config.key_file)?,
         _ => new_key_file(&config.key_file)?,
     };
-    let path = store_path(config);
-    fs::create_dir_all(&config.data_dir)
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.data_dir)
         .map_err(|error| Failure::work(format!("cannot make `{}`", config.data_dir.display()), error))?;
-    let store = Sled::create(&path, options(config))
-        .map_err(|error| Failure::work("cannot make the store", error))?;
-    let begun = first_event(&store, config, &kek, wish, key).await;
-    drop(store);
-    if begun.is_err() {
-        // A store without its first event is none.
-        let _gone = fs::remove_dir_all(&path);
+    let store = empty_store(config)?;
+    first_event(&store, config, &kek, wish, key).await
+}
+
+/// A new store, or one that an earlier attempt left without its first event.
+fn empty_store(config: &Config) -> Result<Sled, Failure> {
+    let path = store_path(config);
+    let failed = |error| Failure::work("cannot make the store", error);
+    match Sled::create(&path, options(config)) {
+        Err(exists @ OpenError::Exists(_)) => {
+            let store = Sled::open(&path, options(config)).map_err(failed)?;
+            let begun = store.head().borrow().revision > Revision::ZERO;
+            if begun { Err(failed(exists)) } else { Ok(store) }
+        }
+        made => made.map_err(failed),
     }
-    begun
 }
 
 async fn first_event(
@@ -110,34 +125,13 @@ async fn first_event(
         key: Some(key),
         spent: None,
     })));
-    let action = Action::Initialized {
-        era,
-        issuer: config.issuer(),
-        trust_domain: config.trust_domain.clone(),
-    };
-    let mut event = Event::new(
-        now,
-        ChangeId::new(entropy.bytes().map_err(failed)?),
-        Actor::Broker,
-        action,
-    );
+    let action =
+        Action::Initialized { era, issuer: config.issuer(), trust_domain: config.trust_domain.clone() };
+    let mut event = Event::new(now, ChangeId::new(entropy.bytes().map_err(failed)?), Actor::Broker, action);
     event.puts = puts;
-    let change = Change {
-        event,
-        expect: Vec::new(),
-        private,
-    };
-    store
-        .commit(change, Lane::Normal)
-        .await
-        .map_err(|error| Failure::work("cannot begin the log", error))?;
-    Ok(Begun {
-        era,
-        root,
-        admin: wish.admin,
-        code,
-        expires,
-    })
+    let change = Change { event, expect: Vec::new(), private };
+    store.commit(change, Lane::Normal).await.map_err(|error| Failure::work("cannot begin the log", error))?;
+    Ok(Begun { era, root, admin: wish.admin, code, expires })
 }
 
 /// The keys that a broker begins with.
@@ -157,10 +151,7 @@ fn plans(now: Timestamp) -> [KeyPlan; 3] {
 }
 
 fn open_put(body: Body) -> Put {
-    Put {
-        node: Node::open(body),
-        cut: false,
-    }
+    Put { node: Node::open(body), cut: false }
 }
 
 async fn admin(
@@ -171,14 +162,7 @@ async fn admin(
     text::checked("admin-contact", &wish.admin_contact, 1000)?;
     let kept = text::keep(store, entropy, &wish.admin_contact, None).await?;
     let roles = [Role::Admin].into();
-    Ok((
-        Person {
-            name: wish.admin.clone(),
-            roles,
-            contact: kept.reference,
-        },
-        kept.write,
-    ))
+    Ok((Person { name: wish.admin.clone(), roles, contact: kept.reference }, kept.write))
 }
 
 fn admin_key(path: &Path) -> Result<Digest, Failure> {
@@ -196,25 +180,25 @@ fn new_key_file(path: &Path) -> Result<KeyEncryptionKey, Failure> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(failed)?;
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(failed)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
     file.write_all(kek.to_text().as_bytes()).map_err(failed)?;
     file.write_all(b"\n").map_err(failed)?;
     file.sync_all().map_err(failed)?;
+    // Without its name in the directory the key would be gone with the next power cut, and the store with it.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
     Ok(kek)
+}
+
+/// An instant as RFC 3339 writes it.
+fn rfc3339(at: Timestamp) -> String {
+    let millis = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX).to_string()
 }
 
 impl Begun {
     fn root_hex(&self) -> String {
-        self.root
-            .as_bytes()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        self.root.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// For programs.
@@ -224,7 +208,7 @@ impl Begun {
             "root_sha256": self.root_hex(),
             "admin": self.admin,
             "enrollment_code": self.code.reveal(),
-            "expires_at": self.expires.as_secs(),
+            "expires_at": rfc3339(self.expires),
         })
         .to_string()
     }

@@ -56,9 +56,7 @@ pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> Result
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| Failure::work(format!("cannot listen on {}", config.listen), error))?;
-    let address = listener
-        .local_addr()
-        .map_err(|error| Failure::work("cannot listen", error))?;
+    let address = listener.local_addr().map_err(|error| Failure::work("cannot listen", error))?;
 
     let (stop, stopped) = watch::channel(Stop::Not);
     tokio::spawn(watch_signals(stop.clone())?);
@@ -66,12 +64,8 @@ pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> Result
     tokio::spawn(renew_certificate(broker.clone(), config.clone(), identity));
     tokio::spawn(count_refusals(broker.clone()));
 
-    let connections = listen(
-        listener,
-        TlsAcceptor::from(Arc::new(tls)),
-        broker.clone(),
-        config.limits.connections,
-    );
+    let connections =
+        listen(listener, TlsAcceptor::from(Arc::new(tls)), broker.clone(), config.limits.connections);
     if let Some(path) = &ready_file {
         write_ready(path, &address.to_string())?;
     }
@@ -100,9 +94,7 @@ async fn answer(
     stopped: watch::Receiver<Stop>,
 ) -> Result<(), Failure> {
     let (reporter, health) = tonic_health::server::health_reporter();
-    reporter
-        .set_service_status("", tonic_health::ServingStatus::Serving)
-        .await;
+    reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
     let (mut asked, mut late) = (stopped.clone(), stopped);
     let drain = Duration::from_millis(config.limits.drain.as_millis());
     let routes = routes(&broker).add_service(health);
@@ -122,9 +114,7 @@ async fn answer(
         .serve_with_incoming_shutdown(ReceiverStream::new(connections), async move {
             let _closed = asked.wait_for(|stop| *stop != Stop::Not).await;
             tracing::info!("stopping: finishing what is under way");
-            reporter
-                .set_service_status("", tonic_health::ServingStatus::NotServing)
-                .await;
+            reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
         });
     tokio::select! {
         served = server => served.map_err(|error| Failure::work("serving failed", error)),
@@ -170,9 +160,7 @@ async fn broker(
 }
 
 fn operator_text(what: &str, refusal: &Refusal) -> String {
-    refusal
-        .operator_words()
-        .map_or_else(|| what.to_owned(), |words| format!("{what}: {words}"))
+    refusal.operator_words().map_or_else(|| what.to_owned(), |words| format!("{what}: {words}"))
 }
 
 /// A method without its row in the table, or a row without its method, and the broker does not start.
@@ -189,11 +177,7 @@ fn every_method_is_listed() -> Result<(), Failure> {
 }
 
 fn server_identity(broker: &Broker, config: &Config) -> Result<Arc<ServerIdentity>, Failure> {
-    Ok(ServerIdentity::new(server_key(
-        broker,
-        config,
-        broker.clock.now(),
-    )?))
+    Ok(ServerIdentity::new(server_key(broker, config, broker.clock.now())?))
 }
 
 /// A fresh server certificate with its key.

@@ -28,10 +28,7 @@ pub(crate) fn store_path(config: &Config) -> std::path::PathBuf {
 
 /// How the store is opened.
 pub(crate) fn options(config: &Config) -> Options {
-    Options {
-        cache_bytes: config.limits.store_cache_mib.saturating_mul(1024 * 1024),
-        ..Options::default()
-    }
+    Options { cache_bytes: config.limits.store_cache_mib.saturating_mul(1024 * 1024), ..Options::default() }
 }
 
 /// Opens the store.
@@ -50,9 +47,7 @@ pub(crate) fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
 /// Reads the key that all keys are sealed with.
 pub(crate) fn key_encryption_key(path: &Path) -> Result<KeyEncryptionKey, Failure> {
     let what = || format!("cannot use the key file `{}`", path.display());
-    let bytes = fs::read(path)
-        .map(Zeroizing::new)
-        .map_err(|error| Failure::work(what(), error))?;
+    let bytes = fs::read(path).map(Zeroizing::new).map_err(|error| Failure::work(what(), error))?;
     only_ours(path)?;
     KeyEncryptionKey::parse(&bytes).map_err(|error| Failure::work(what(), error))
 }
@@ -64,10 +59,7 @@ fn only_ours(path: &Path) -> Result<(), Failure> {
     if meta.mode() & 0o077 == 0 {
         return Ok(());
     }
-    let text = format!(
-        "the key file `{}` can be read by others: run `chmod 600` on it",
-        path.display()
-    );
+    let text = format!("the key file `{}` can be read by others: run `chmod 600` on it", path.display());
     Err(Failure::Use(text, None))
 }
 
@@ -75,19 +67,9 @@ fn only_ours(path: &Path) -> Result<(), Failure> {
 pub(crate) async fn begun(store: &dyn Store, config: &Config) -> Result<Begun, Failure> {
     let failed = |error| Failure::work("cannot read the log", error);
     let entries = store.log(Revision::ZERO, 1).await.map_err(failed)?;
-    let first = entries
-        .first()
-        .and_then(|entry| Event::from_bytes(&entry.event).ok());
-    let Some(Action::Initialized {
-        era,
-        issuer,
-        trust_domain,
-    }) = first.map(|event| event.action)
-    else {
-        return Err(Failure::Work(
-            "the log does not begin as a broker's does".to_owned(),
-            None,
-        ));
+    let first = entries.first().and_then(|entry| Event::from_bytes(&entry.event).ok());
+    let Some(Action::Initialized { era, issuer, trust_domain }) = first.map(|event| event.action) else {
+        return Err(Failure::Work("the log does not begin as a broker's does".to_owned(), None));
     };
     let differ = |field: &str, fixed: &str, now: &str| {
         let text =
@@ -100,14 +82,7 @@ pub(crate) async fn begun(store: &dyn Store, config: &Config) -> Result<Begun, F
     if trust_domain != config.trust_domain {
         return differ("trust_domain", &trust_domain, &config.trust_domain);
     }
-    Ok(Begun {
-        era,
-        realm: Realm {
-            issuer,
-            domain: config.trust_domain()?,
-            era,
-        },
-    })
+    Ok(Begun { era, realm: Realm { issuer, domain: config.trust_domain()?, era } })
 }
 
 /// Records that an operator vouches for the clock.
@@ -118,19 +93,7 @@ pub(crate) async fn accept_clock(config: &Config) -> Result<Revision, Failure> {
     let now = SystemClock.wall();
     let entropy = SystemEntropy::new();
     let id = <dyn Entropy>::bytes(&entropy).map_err(|error| Failure::work("no random bytes", error))?;
-    let event = Event::new(
-        now,
-        ChangeId::new(id),
-        Actor::Broker,
-        Action::ClockAccepted { previous },
-    );
-    let change = Change {
-        event,
-        expect: Vec::new(),
-        private: Vec::new(),
-    };
-    store
-        .commit(change, Lane::Normal)
-        .await
-        .map_err(|error| Failure::work("cannot record it", error))
+    let event = Event::new(now, ChangeId::new(id), Actor::Broker, Action::ClockAccepted { previous });
+    let change = Change { event, expect: Vec::new(), private: Vec::new() };
+    store.commit(change, Lane::Normal).await.map_err(|error| Failure::work("cannot record it", error))
 }

@@ -52,10 +52,7 @@ impl Broker {
         if !self.asks_for(call, &audience).await? || !self.alive(&claims.rests(), now).await? {
             return Ok(None);
         }
-        if !self
-            .bound(&keys, &claims, &shown.certificate, &audience, now)
-            .await?
-        {
+        if !self.bound(&keys, &claims, &shown.certificate, &audience, now).await? {
             return Ok(None);
         }
         Ok(Some(token_says(&claims, audience)))

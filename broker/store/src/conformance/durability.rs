@@ -9,19 +9,11 @@ use crate::{MAX_PRIVATE, MAX_VALUE, StoreError};
 /// A vendor and a private value in one change.
 fn with_private(owner: &str, value: &[u8]) -> Change {
     let private = vec![(private_id(7), Zeroizing::new(value.to_vec()))];
-    Change {
-        event: event(9).put([vendor("acme", owner)]),
-        expect: Vec::new(),
-        private,
-    }
+    Change { event: event(9).put([vendor("acme", owner)]), expect: Vec::new(), private }
 }
 
 async fn private(store: &Arc<dyn Store>) -> Option<Vec<u8>> {
-    store
-        .private(private_id(7))
-        .await
-        .unwrap()
-        .map(|value| value.to_vec())
+    store.private(private_id(7)).await.unwrap().map(|value| value.to_vec())
 }
 
 /// While a group is being synced, nodes, lists, log, head and private values are as before it.
@@ -29,12 +21,15 @@ pub async fn nothing_is_seen_before_it_is_durable(harness: &mut impl Harness) {
     let store = harness.store();
     commit(&store, with_private("first", b"one")).await;
     let mut head = store.head();
-    let pending = stall(harness, with_private("second", b"two")).await;
+    let second = with_private("second", b"two");
+    let unseen = second.event.id;
+    let pending = stall(harness, second).await;
     for _ in 0..2 {
         assert_eq!(node(&store, "acme").await.unwrap().node, vendor("acme", "first"));
         assert_eq!(private(&store).await.as_deref(), Some(&b"one"[..]));
         assert_eq!(consistent(&store).await.len(), 1);
         assert!(!head.has_changed().unwrap());
+        assert_eq!(store.recorded(unseen).await.unwrap(), None);
         let waits = queue(&store, change(event(3)), Lane::Normal);
         drop(waits);
     }
@@ -53,16 +48,29 @@ pub async fn the_head_is_told_of_each_group(harness: &mut impl Harness) {
         commit(&store, change(event(number * 10))).await;
         head.changed().await.unwrap();
         let newest = *head.borrow_and_update();
-        assert_eq!(
-            (newest.revision.get(), newest.at.as_millis()),
-            (number, number * 10)
-        );
+        assert_eq!((newest.revision.get(), newest.at.as_millis()), (number, number * 10));
         assert_eq!(store.log(Revision::new(number - 1), 9).await.unwrap().len(), 1);
     }
-    assert!(
-        !store.head().has_changed().unwrap(),
-        "a new follower has nothing to hear yet"
-    );
+    assert!(!store.head().has_changed().unwrap(), "a new follower has nothing to hear yet");
+}
+
+/// The head's instant is the latest so far, until somebody vouches for another.
+pub async fn the_time_of_the_log_falls_only_where_somebody_vouches(harness: &mut impl Harness) {
+    let store = harness.store();
+    let vouched = |at| {
+        let action = Action::ClockAccepted { previous: Timestamp::ZERO };
+        change(Event { action, ..event(at) })
+    };
+    for (change, millis) in [
+        (change(event(50)), 50),
+        (change(event(40)), 50),
+        (change(event(60)), 60),
+        (vouched(20), 20),
+        (change(event(10)), 20),
+    ] {
+        commit(&store, change).await;
+        assert_eq!(store.head().borrow().at.as_millis(), millis);
+    }
 }
 
 /// Nothing is acknowledged, nothing tried again, everything refused, and whoever follows the head learns of it.
@@ -75,10 +83,7 @@ pub async fn a_failed_sync_is_final(harness: &mut impl Harness) {
     harness.faults().fail_next();
     harness.faults().release();
     assert!(matches!(stalled.await, Err(CommitError::Unknown(_))));
-    assert!(matches!(
-        waits.await,
-        Err(CommitError::Store(StoreError::Failed(_)))
-    ));
+    assert!(matches!(waits.await, Err(CommitError::Store(StoreError::Failed(_)))));
     assert!(head.changed().await.is_err(), "the head goes on");
     refuses_everything(&store).await;
     drop((store, head));
@@ -89,22 +94,10 @@ pub async fn a_failed_sync_is_final(harness: &mut impl Harness) {
 async fn refuses_everything(store: &Arc<dyn Store>) {
     let late = store.commit(change(event(4)), Lane::End).await;
     assert!(matches!(late, Err(CommitError::Store(StoreError::Failed(_)))));
-    assert!(matches!(
-        store.nodes(&[vendor_id("acme")]).await,
-        Err(StoreError::Failed(_))
-    ));
-    assert!(matches!(
-        store.list(NodeKind::Vendor, None, 1).await,
-        Err(StoreError::Failed(_))
-    ));
-    assert!(matches!(
-        store.log(Revision::ZERO, 1).await,
-        Err(StoreError::Failed(_))
-    ));
-    assert!(matches!(
-        store.private(private_id(7)).await,
-        Err(StoreError::Failed(_))
-    ));
+    assert!(matches!(store.nodes(&[vendor_id("acme")]).await, Err(StoreError::Failed(_))));
+    assert!(matches!(store.list(NodeKind::Vendor, None, 1).await, Err(StoreError::Failed(_))));
+    assert!(matches!(store.log(Revision::ZERO, 1).await, Err(StoreError::Failed(_))));
+    assert!(matches!(store.private(private_id(7)).await, Err(StoreError::Failed(_))));
 }
 
 /// The failed group is there whole, or not at all; the one that waited is not.
@@ -150,10 +143,7 @@ pub async fn what_is_refused_in_a_failed_group_did_not_happen(harness: &mut impl
     harness.faults().lose_next();
     harness.faults().release();
     assert!(matches!(writes.await, Err(CommitError::Unknown(_))));
-    assert!(matches!(
-        refused.await,
-        Err(CommitError::Store(StoreError::Failed(_)))
-    ));
+    assert!(matches!(refused.await, Err(CommitError::Store(StoreError::Failed(_)))));
     assert!(matches!(repeats.await, Err(CommitError::Unknown(_))));
     drop(store);
     harness.reopen();
@@ -201,14 +191,8 @@ pub async fn what_is_too_large_is_refused(harness: &mut impl Harness) {
     let store = harness.store();
     let sized = |sizes: &[usize]| {
         let values = sizes.iter().enumerate();
-        let private = values
-            .map(|(n, size)| (private_id(n as u8), Zeroizing::new(vec![1; *size])))
-            .collect();
-        Change {
-            event: event(1),
-            expect: Vec::new(),
-            private,
-        }
+        let private = values.map(|(n, size)| (private_id(n as u8), Zeroizing::new(vec![1; *size]))).collect();
+        Change { event: event(1), expect: Vec::new(), private }
     };
     let most = vec![MAX_VALUE; MAX_PRIVATE / MAX_VALUE];
     commit(&store, sized(&most)).await;
@@ -228,10 +212,7 @@ pub async fn what_is_too_large_is_refused(harness: &mut impl Harness) {
 fn event_of(size: usize) -> Event {
     let sized = |length: usize| {
         let word: &'static str = "x".repeat(length).leak();
-        let action = Action::Refused {
-            method: Method::new(word),
-            reason: Reason::new("none"),
-        };
+        let action = Action::Refused { method: Method::new(word), reason: Reason::new("none") };
         Event::new(Timestamp::from_millis(1), fresh_id(), Actor::Broker, action)
     };
     let rest = sized(0).to_bytes().unwrap().len();

@@ -6,18 +6,8 @@ use super::*;
 pub async fn ends_go_first(harness: &mut impl Harness) {
     let store = harness.store();
     let first = stall(harness, change(event(0))).await;
-    let lanes = [
-        Lane::Background,
-        Lane::Normal,
-        Lane::OwnEnd,
-        Lane::End,
-        Lane::Normal,
-        Lane::End,
-    ];
-    let waiting: Vec<Pending> = lanes
-        .into_iter()
-        .map(|lane| queue(&store, change(event(1)), lane))
-        .collect();
+    let lanes = [Lane::Background, Lane::Normal, Lane::OwnEnd, Lane::End, Lane::Normal, Lane::End];
+    let waiting: Vec<Pending> = lanes.into_iter().map(|lane| queue(&store, change(event(1)), lane)).collect();
     harness.faults().release();
     assert_eq!(first.await.unwrap().get(), 1);
     let mut revisions = Vec::new();
@@ -43,10 +33,7 @@ pub async fn a_full_lane_refuses(harness: &mut impl Harness) {
         }
     };
     assert!(!retry_after.is_zero() && waiting.len() >= 256);
-    let ends = [
-        queue(&store, change(event(2)), Lane::OwnEnd),
-        queue(&store, change(event(2)), Lane::End),
-    ];
+    let ends = [queue(&store, change(event(2)), Lane::OwnEnd), queue(&store, change(event(2)), Lane::End)];
     harness.faults().release();
     first.await.unwrap();
     let [own_end, end] = ends;

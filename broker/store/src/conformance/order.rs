@@ -9,9 +9,7 @@ pub async fn revisions_are_gapless_and_in_order(harness: &mut impl Harness) {
     for number in 1..=5 {
         let event = event(number).put([vendor("acme", &format!("o{number}"))]);
         assert_eq!(commit(&store, change(event)).await, Revision::new(number));
-        let refused = store
-            .commit(expecting(super::event(0), "acme", None), Lane::Normal)
-            .await;
+        let refused = store.commit(expecting(super::event(0), "acme", None), Lane::Normal).await;
         assert!(matches!(refused, Err(CommitError::Conflict { .. })));
     }
     let head = *store.head().borrow();
@@ -23,15 +21,9 @@ pub async fn revisions_are_gapless_and_in_order(harness: &mut impl Harness) {
 pub async fn a_moved_node_conflicts(harness: &mut impl Harness) {
     let store = harness.store();
     commit(&store, change(event(1).put([vendor("acme", "first")]))).await;
-    commit(
-        &store,
-        expecting(event(2).put([vendor("acme", "second")]), "acme", Some(1)),
-    )
-    .await;
+    commit(&store, expecting(event(2).put([vendor("acme", "second")]), "acme", Some(1))).await;
     for stale in [Some(1), Some(3), None] {
-        let refused = store
-            .commit(expecting(event(3), "acme", stale), Lane::Normal)
-            .await;
+        let refused = store.commit(expecting(event(3), "acme", stale), Lane::Normal).await;
         assert!(matches!(refused, Err(CommitError::Conflict { node }) if node == vendor_id("acme")));
     }
     commit(&store, expecting(event(4), "acme", Some(2))).await;
@@ -42,9 +34,7 @@ pub async fn a_moved_node_conflicts(harness: &mut impl Harness) {
 /// "There must be none" holds until there is one; "there must be one" does not hold before.
 pub async fn a_node_that_must_be_absent_conflicts(harness: &mut impl Harness) {
     let store = harness.store();
-    let early = store
-        .commit(expecting(event(1), "acme", Some(1)), Lane::Normal)
-        .await;
+    let early = store.commit(expecting(event(1), "acme", Some(1)), Lane::Normal).await;
     assert!(matches!(early, Err(CommitError::Conflict { .. })));
     let put = || event(1).put([vendor("acme", "o")]);
     commit(&store, expecting(put(), "acme", None)).await;
@@ -57,23 +47,11 @@ pub async fn a_node_that_must_be_absent_conflicts(harness: &mut impl Harness) {
 pub async fn members_of_a_group_see_each_other(harness: &mut impl Harness) {
     let store = harness.store();
     let first = stall(harness, change(event(1).put([vendor("acme", "first")]))).await;
-    let ends = queue(
-        &store,
-        expecting(event(2).cut(vendor("acme", "ended")), "acme", Some(1)),
-        Lane::End,
-    );
+    let ends = queue(&store, expecting(event(2).cut(vendor("acme", "ended")), "acme", Some(1)), Lane::End);
     let stale = queue(&store, expecting(event(3), "acme", Some(1)), Lane::Normal);
     let fresh = queue(&store, expecting(event(4), "acme", Some(2)), Lane::Normal);
-    let absent = queue(
-        &store,
-        expecting(event(5).put([vendor("zeta", "a")]), "zeta", None),
-        Lane::Normal,
-    );
-    let twice = queue(
-        &store,
-        expecting(event(6).put([vendor("zeta", "b")]), "zeta", None),
-        Lane::Normal,
-    );
+    let absent = queue(&store, expecting(event(5).put([vendor("zeta", "a")]), "zeta", None), Lane::Normal);
+    let twice = queue(&store, expecting(event(6).put([vendor("zeta", "b")]), "zeta", None), Lane::Normal);
     harness.faults().release();
     assert_eq!(first.await.unwrap().get(), 1);
     assert_eq!(ends.await.unwrap().get(), 2);
@@ -88,15 +66,9 @@ pub async fn members_of_a_group_see_each_other(harness: &mut impl Harness) {
 pub async fn the_later_of_two_puts_stands(harness: &mut impl Harness) {
     let store = harness.store();
     let first = stall(harness, change(event(1))).await;
-    let both = event(2)
-        .cut(vendor("acme", "first"))
-        .put([vendor("acme", "second")]);
+    let both = event(2).cut(vendor("acme", "first")).put([vendor("acme", "second")]);
     let second = queue(&store, change(both), Lane::Normal);
-    let third = queue(
-        &store,
-        change(event(3).put([vendor("acme", "third")])),
-        Lane::Normal,
-    );
+    let third = queue(&store, change(event(3).put([vendor("acme", "third")])), Lane::Normal);
     harness.faults().release();
     for pending in [first, second, third] {
         pending.await.unwrap();
@@ -110,33 +82,17 @@ pub async fn the_later_of_two_puts_stands(harness: &mut impl Harness) {
 /// A put without a cut keeps the earlier one; a put with one replaces it.
 pub async fn a_cut_is_kept_until_the_next(harness: &mut impl Harness) {
     let mut store = harness.store();
-    let cuts = [
-        (false, None),
-        (true, Some(2)),
-        (false, Some(2)),
-        (true, Some(4)),
-        (false, Some(4)),
-    ];
+    let cuts = [(false, None), (true, Some(2)), (false, Some(2)), (true, Some(4)), (false, Some(4))];
     for (number, (cuts, expected)) in (1..).zip(cuts) {
         let node_now = vendor("acme", &format!("o{number}"));
-        let event = if cuts {
-            event(number).cut(node_now)
-        } else {
-            event(number).put([node_now])
-        };
+        let event = if cuts { event(number).cut(node_now) } else { event(number).put([node_now]) };
         commit(&store, change(event)).await;
-        assert_eq!(
-            node(&store, "acme").await.unwrap().cut.map(Revision::get),
-            expected
-        );
+        assert_eq!(node(&store, "acme").await.unwrap().cut.map(Revision::get), expected);
     }
     drop(store);
     harness.reopen();
     store = harness.store();
-    assert_eq!(
-        node(&store, "acme").await.unwrap().cut.map(Revision::get),
-        Some(4)
-    );
+    assert_eq!(node(&store, "acme").await.unwrap().cut.map(Revision::get), Some(4));
     consistent(&store).await;
 }
 
@@ -153,13 +109,7 @@ pub async fn the_log_is_read_in_pages(harness: &mut impl Harness) {
     for _ in 0..2 {
         let store = harness.store();
         for page in [1, 7, 39, 40, 41, 1000] {
-            assert!(
-                log(&store, page)
-                    .await
-                    .iter()
-                    .map(|entry| &entry.event)
-                    .eq(written.iter())
-            );
+            assert!(log(&store, page).await.iter().map(|entry| &entry.event).eq(written.iter()));
         }
         assert_eq!(store.log(Revision::new(40), 5).await.unwrap(), []);
         assert_eq!(store.log(Revision::new(99), 5).await.unwrap(), []);
@@ -179,30 +129,22 @@ pub async fn nodes_are_listed_in_pages(harness: &mut impl Harness) {
     let mut sorted: Vec<Name> = names.iter().map(|text| name(text)).collect();
     sorted.sort();
     for page in [1, 2, 6, 100] {
-        let listed: Vec<Name> = list(&store, NodeKind::Vendor, page)
-            .await
-            .iter()
-            .map(|s| s.node.id().name)
-            .collect();
+        let listed: Vec<Name> =
+            list(&store, NodeKind::Vendor, page).await.iter().map(|s| s.node.id().name).collect();
         assert_eq!(listed, sorted);
     }
     assert_eq!(list(&store, NodeKind::Person, 100).await.len(), names.len());
     assert!(list(&store, NodeKind::Audience, 100).await.is_empty());
     let after = store.list(NodeKind::Vendor, Some(&name("a0")), 1).await.unwrap();
     assert_eq!(after[0].node.id(), vendor_id("b"));
-    let asked = store
-        .nodes(&[vendor_id("none"), vendor_id("z9"), vendor_id("b")])
-        .await
-        .unwrap();
+    let asked = store.nodes(&[vendor_id("none"), vendor_id("z9"), vendor_id("b")]).await.unwrap();
     let found: Vec<Option<NodeId>> = asked.iter().map(|s| s.as_ref().map(|s| s.node.id())).collect();
     assert_eq!(found, [None, Some(vendor_id("z9")), Some(vendor_id("b"))]);
 }
 
 /// Many tasks read, decide and commit at once: each change rests on what it read, and the nodes are what the log says.
 pub async fn many_writers_leave_what_the_log_says(harness: &mut impl Harness) {
-    let writers: Vec<_> = (0..8)
-        .map(|writer| tokio::spawn(write_many(harness.store(), writer)))
-        .collect();
+    let writers: Vec<_> = (0..8).map(|writer| tokio::spawn(write_many(harness.store(), writer))).collect();
     for writer in writers {
         writer.await.unwrap();
     }
@@ -220,11 +162,7 @@ async fn write_many(store: Arc<dyn Store>, writer: u64) {
         loop {
             let read = node(&store, &shared).await.map(|stored| stored.revision.get());
             let put = vendor(&shared, &format!("w{}", read.unwrap_or(0)));
-            let event = if number % 5 == 0 {
-                event(number).cut(put)
-            } else {
-                event(number).put([put])
-            };
+            let event = if number % 5 == 0 { event(number).cut(put) } else { event(number).put([put]) };
             let lane = Lane::ALL[usize::try_from(number % 4).unwrap()];
             match store.commit(expecting(event, &shared, read), lane).await {
                 Ok(_) => break,
@@ -240,12 +178,8 @@ fn check_decisions(entries: &[Entry]) {
     let mut newest = std::collections::HashMap::new();
     for entry in entries {
         for put in Event::from_bytes(&entry.event).unwrap().puts {
-            let read = newest
-                .insert(put.node.id(), entry.revision)
-                .map_or(0, Revision::get);
-            let Body::Vendor(vendor) = put.node.body else {
-                panic!("only vendors were written")
-            };
+            let read = newest.insert(put.node.id(), entry.revision).map_or(0, Revision::get);
+            let Body::Vendor(vendor) = put.node.body else { panic!("only vendors were written") };
             assert_eq!(vendor.owner, name(&format!("w{read}")));
         }
     }

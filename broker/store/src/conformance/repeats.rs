@@ -14,10 +14,12 @@ pub async fn a_change_is_recorded_once(harness: &mut impl Harness) {
     harness.faults().release();
     before.await.unwrap();
     assert_eq!(first.await.unwrap().get(), 2);
+    assert_eq!(store.recorded(event(9).id).await.unwrap(), None);
     assert!(matches!(same_group.await, Err(CommitError::Repeated { revision }) if revision.get() == 2));
     for _ in 0..2 {
         let later = store.commit(asked(), Lane::Normal).await;
         assert!(matches!(later, Err(CommitError::Repeated { revision }) if revision.get() == 2));
+        assert_eq!(store.recorded(once.id).await.unwrap().map(Revision::get), Some(2));
         drop(store);
         harness.reopen();
         store = harness.store();
@@ -29,9 +31,7 @@ pub async fn a_change_is_recorded_once(harness: &mut impl Harness) {
 pub async fn a_refused_change_may_be_tried_again(harness: &mut impl Harness) {
     let store = harness.store();
     let event = event(1).put([vendor("acme", "o")]);
-    let refused = store
-        .commit(expecting(event.clone(), "acme", Some(9)), Lane::Normal)
-        .await;
+    let refused = store.commit(expecting(event.clone(), "acme", Some(9)), Lane::Normal).await;
     assert!(matches!(refused, Err(CommitError::Conflict { .. })));
     assert_eq!(commit(&store, expecting(event, "acme", None)).await.get(), 1);
     consistent(&store).await;

@@ -35,12 +35,7 @@ pub(crate) struct SledDisk {
 
 impl SledDisk {
     pub(super) fn new(db: Db, file: File, mark: Mark, sync: Box<dyn DataSync>) -> Self {
-        Self {
-            db,
-            file: DataFile(file),
-            mark,
-            sync,
-        }
+        Self { db, file: DataFile(file), mark, sync }
     }
 
     /// Reads and checks what is there.
@@ -84,29 +79,18 @@ impl Medium for SledDisk {
         let durable = upto.get().saturating_sub(after.get());
         let wanted = usize::try_from(durable).unwrap_or(usize::MAX).min(limit);
         let mut entries = Vec::with_capacity(wanted.min(1024));
-        for read in Walk::after(&self.db, after)
-            .map_err(StoreError::Damaged)?
-            .take(wanted)
-        {
+        for read in Walk::after(&self.db, after).map_err(StoreError::Damaged)?.take(wanted) {
             let (revision, record) = read.map_err(StoreError::Damaged)?;
-            entries.push(Entry {
-                revision,
-                event: record.event,
-            });
+            entries.push(Entry { revision, event: record.event });
         }
         if entries.len() < wanted {
-            return Err(StoreError::Damaged(format!(
-                "the log breaks off before revision {upto}"
-            )));
+            return Err(StoreError::Damaged(format!("the log breaks off before revision {upto}")));
         }
         Ok(entries)
     }
 
     fn private(&self, id: PrivateId) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        let value = self
-            .db
-            .get(private_key(id))
-            .map_err(|e| StoreError::Damaged(e.to_string()))?;
+        let value = self.db.get(private_key(id)).map_err(|e| StoreError::Damaged(e.to_string()))?;
         Ok(value.map(|value| Zeroizing::new(value.to_vec())))
     }
 }
@@ -144,15 +128,9 @@ impl Walk {
             return Err(format!("the log does not reach back to revision {wanted}"));
         };
         let runs = db.range(run_key(first)..=run_key(Revision::new(u64::MAX)));
-        let mut walk = Self {
-            runs,
-            run: Box::new(std::iter::empty()),
-            next: first,
-            broken: false,
-        };
+        let mut walk = Self { runs, run: Box::new(std::iter::empty()), next: first, broken: false };
         while walk.next < wanted {
-            walk.next()
-                .unwrap_or_else(|| Err(format!("the log breaks off before revision {wanted}")))?;
+            walk.next().unwrap_or_else(|| Err(format!("the log breaks off before revision {wanted}")))?;
         }
         Ok(walk)
     }
@@ -163,9 +141,7 @@ impl Walk {
             if let Some(record) = self.run.next() {
                 self.next = revision.next();
                 return Some(
-                    record
-                        .map(|r| (revision, r))
-                        .map_err(|e| format!("at revision {revision}: {e}")),
+                    record.map(|r| (revision, r)).map_err(|e| format!("at revision {revision}: {e}")),
                 );
             }
             let (key, value) = match self.runs.next()? {
@@ -182,10 +158,7 @@ impl Walk {
     fn enter(&mut self, key: &[u8], value: &IVec) -> Result<(), String> {
         let found = run_first(key).ok_or_else(|| "a run of events has no revision".to_owned())?;
         if found != self.next || value.is_empty() {
-            return Err(format!(
-                "the log has a gap: revision {found} stands where {} has to",
-                self.next
-            ));
+            return Err(format!("the log has a gap: revision {found} stands where {} has to", self.next));
         }
         self.run = Box::new(unpack(Bytes::copy_from_slice(value)));
         Ok(())

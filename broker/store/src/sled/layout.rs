@@ -76,9 +76,5 @@ pub(super) fn read_node(mut value: &[u8]) -> Result<Stored, Unreadable> {
     let cut = value.try_get_u64().map_err(|_| Unreadable::Short)?;
     let node: Node = serde_json::from_slice(value)?;
     let cut = (cut > 0).then(|| Revision::new(cut));
-    Ok(Stored {
-        revision: Revision::new(revision),
-        cut,
-        node,
-    })
+    Ok(Stored { revision: Revision::new(revision), cut, node })
 }

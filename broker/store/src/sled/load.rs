@@ -30,32 +30,24 @@ pub(super) fn load(db: &Db, mark: Option<Revision>, check: Check) -> Result<Foun
     let nodes = nodes(db, head.revision)?;
     let mark = mark.ok_or_else(|| damaged("its mark cannot be read"))?;
     if head.revision < mark {
-        return Err(damaged(&format!(
-            "the log ends at revision {}, it once reached {mark}",
-            head.revision
-        )));
+        return Err(damaged(&format!("the log ends at revision {}, it once reached {mark}", head.revision)));
     }
     let recent = match check {
         Check::Newest => newest(db, head.revision)?,
         Check::Whole => whole(db, &nodes)?,
     };
-    Ok(Found {
-        image: Image::of(head, nodes),
-        recent,
-    })
+    Ok(Found { image: Image::of(head, nodes), recent })
 }
 
 fn check_schema(db: &Db) -> Result<(), OpenError> {
     let value = db.get(SCHEMA_KEY).map_err(unreadable)?;
-    let version = value
-        .and_then(|value| value.as_ref().try_into().ok())
-        .map(u32::from_be_bytes);
+    let version = value.and_then(|value| value.as_ref().try_into().ok()).map(u32::from_be_bytes);
     match version {
         Some(SCHEMA) => Ok(()),
         Some(found) if found > SCHEMA => Err(OpenError::Newer { found, known: SCHEMA }),
-        Some(_) | None => Err(damaged(
-            "it has no schema version; if it was never used, its creation broke off",
-        )),
+        Some(_) | None => {
+            Err(damaged("it has no schema version; if it was never used, its creation broke off"))
+        }
     }
 }
 
@@ -63,20 +55,12 @@ fn check_schema(db: &Db) -> Result<(), OpenError> {
 fn head(db: &Db) -> Result<Head, OpenError> {
     let mut runs = db.scan_prefix(RUNS);
     let Some(oldest) = runs.next().transpose().map_err(unreadable)? else {
-        return Ok(Head {
-            revision: Revision::ZERO,
-            at: Timestamp::ZERO,
-        });
+        return Ok(Head { revision: Revision::ZERO, at: Timestamp::ZERO });
     };
     if run_first(&oldest.0) != Some(Revision::new(1)) {
         return Err(damaged("the log does not begin at revision 1"));
     }
-    let newest = db
-        .scan_prefix(RUNS)
-        .next_back()
-        .transpose()
-        .map_err(unreadable)?
-        .unwrap_or(oldest);
+    let newest = db.scan_prefix(RUNS).next_back().transpose().map_err(unreadable)?.unwrap_or(oldest);
     let first = run_first(&newest.0).ok_or_else(|| damaged("a run of events has no revision"))?;
     let before = Revision::new(first.get().saturating_sub(1));
     let mut last = None;
@@ -86,10 +70,7 @@ fn head(db: &Db) -> Result<Head, OpenError> {
     let (revision, record) = last.ok_or_else(|| damaged("the newest run of events is empty"))?;
     let event =
         Event::from_bytes(&record.event).map_err(|e| damaged(&format!("revision {revision}: {e}")))?;
-    Ok(Head {
-        revision,
-        at: event.at,
-    })
+    Ok(Head { revision, at: event.at })
 }
 
 /// All nodes. INVARIANT (nothing ahead of the log): a node is written with its event, so none is newer than the head.
@@ -100,15 +81,10 @@ fn nodes(db: &Db, head: Revision) -> Result<Vec<Stored>, OpenError> {
         let called = String::from_utf8_lossy(key.get(1..).unwrap_or_default()).into_owned();
         let stored = read_node(&value).map_err(|why| node_damaged(&called, &why))?;
         if node_key(&stored.node.id()) != *key {
-            return Err(damaged(&format!(
-                "`{}` stands where `{called}` has to",
-                stored.node.id()
-            )));
+            return Err(damaged(&format!("`{}` stands where `{called}` has to", stored.node.id())));
         }
         if stored.revision > head || stored.cut > Some(stored.revision) {
-            return Err(damaged(&format!(
-                "`{called}` is newer than the log, which ends at revision {head}"
-            )));
+            return Err(damaged(&format!("`{called}` is newer than the log, which ends at revision {head}")));
         }
         nodes.push(stored);
     }
@@ -136,25 +112,15 @@ fn whole(db: &Db, nodes: &[Stored]) -> Result<Recent, OpenError> {
         for read in Walk::after(db, Revision::ZERO).map_err(OpenError::Damaged)? {
             let (revision, record) = read.map_err(OpenError::Damaged)?;
             recent.remember(record.id, revision);
-            let entry = Entry {
-                revision,
-                event: record.event,
-            };
-            fold.apply(&entry)
-                .map_err(|e| OpenError::Damaged(e.to_string()))?;
+            let entry = Entry { revision, event: record.event };
+            fold.apply(&entry).map_err(|e| OpenError::Damaged(e.to_string()))?;
         }
     }
     if fold.nodes().count() != nodes.len() {
         return Err(damaged("the log leaves other nodes than those stored"));
     }
-    match nodes
-        .iter()
-        .find(|stored| fold.node(&stored.node.id()) != Some(stored))
-    {
-        Some(stored) => Err(damaged(&format!(
-            "`{}` is not what the log leaves",
-            stored.node.id()
-        ))),
+    match nodes.iter().find(|stored| fold.node(&stored.node.id()) != Some(stored)) {
+        Some(stored) => Err(damaged(&format!("`{}` is not what the log leaves", stored.node.id()))),
         None => Ok(recent),
     }
 }

@@ -28,15 +28,8 @@ pub(super) struct Mark {
 impl Mark {
     /// Makes the mark of a new store.
     pub(super) fn create(store: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(store.join("mark"))?;
-        let mark = Self {
-            file,
-            second: AtomicBool::new(false),
-        };
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(store.join("mark"))?;
+        let mark = Self { file, second: AtomicBool::new(false) };
         for _ in PLACES {
             mark.raise(Revision::ZERO)?;
         }
@@ -46,35 +39,22 @@ impl Mark {
 
     /// Opens the mark of a store.
     pub(super) fn open(store: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(store.join("mark"))?;
-        Ok(Self {
-            file,
-            second: AtomicBool::new(false),
-        })
+        let file = OpenOptions::new().read(true).write(true).open(store.join("mark"))?;
+        Ok(Self { file, second: AtomicBool::new(false) })
     }
 
     /// The revision up to which the log has been durable; `None` if neither place holds one.
     pub(super) fn read(&self) -> Option<Revision> {
-        let numbers = PLACES
-            .into_iter()
-            .filter_map(|place| self.read_at(place).ok().flatten());
+        let numbers = PLACES.into_iter().filter_map(|place| self.read_at(place).ok().flatten());
         numbers.max().map(Revision::new)
     }
 
     /// Says that the log is durable up to this revision.
     pub(super) fn raise(&self, durable: Revision) -> io::Result<()> {
         let [first, second] = PLACES;
-        let place = if self.second.fetch_xor(true, Ordering::Relaxed) {
-            second
-        } else {
-            first
-        };
+        let place = if self.second.fetch_xor(true, Ordering::Relaxed) { second } else { first };
         let number = u128::from(durable.get());
-        self.file
-            .write_all_at(&(number << 64 | u128::from(!durable.get())).to_be_bytes(), place)
+        self.file.write_all_at(&(number << 64 | u128::from(!durable.get())).to_be_bytes(), place)
     }
 
     /// A number counts if its complement follows it.
@@ -98,15 +78,9 @@ mod tests {
         for number in 1..=5 {
             mark.raise(Revision::new(number)).unwrap();
         }
-        assert_eq!(
-            Mark::open(directory.path()).unwrap().read(),
-            Some(Revision::new(5))
-        );
+        assert_eq!(Mark::open(directory.path()).unwrap().read(), Some(Revision::new(5)));
         mark.file.write_all_at(&[7; 3], 0).unwrap();
-        assert_eq!(
-            Mark::open(directory.path()).unwrap().read(),
-            Some(Revision::new(4))
-        );
+        assert_eq!(Mark::open(directory.path()).unwrap().read(), Some(Revision::new(4)));
         mark.file.write_all_at(&[7; 3], 4096).unwrap();
         assert_eq!(Mark::open(directory.path()).unwrap().read(), None);
     }

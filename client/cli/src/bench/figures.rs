@@ -16,11 +16,7 @@ impl Slice {
     pub(super) fn rate(&self) -> f64 {
         let calls = u32::try_from(self.micros.len()).unwrap_or(u32::MAX);
         let seconds = self.elapsed.as_secs_f64();
-        if seconds > 0.0 {
-            f64::from(calls) / seconds
-        } else {
-            0.0
-        }
+        if seconds > 0.0 { f64::from(calls) / seconds } else { 0.0 }
     }
 }
 
@@ -29,11 +25,7 @@ pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let half = values.len() / 2;
     let at = |n: usize| values.get(n).copied().unwrap_or_default();
-    if values.len() % 2 == 1 {
-        at(half)
-    } else {
-        f64::midpoint(at(half.saturating_sub(1)), at(half))
-    }
+    if values.len() % 2 == 1 { at(half) } else { f64::midpoint(at(half.saturating_sub(1)), at(half)) }
 }
 
 /// The value that so many in a hundred do not exceed.
@@ -57,11 +49,7 @@ mod tests {
     fn percentiles_are_ranks() {
         let hundred: Vec<u32> = (1..=100).collect();
         assert_eq!(
-            (
-                percentile(&hundred, 50),
-                percentile(&hundred, 99),
-                percentile(&hundred, 100)
-            ),
+            (percentile(&hundred, 50), percentile(&hundred, 99), percentile(&hundred, 100)),
             (50, 99, 100)
         );
         assert_eq!(percentile(&[7], 99), 7);
@@ -71,11 +59,7 @@ mod tests {
     #[test]
     fn a_slice_of_no_time_has_no_rate() {
         assert!(Slice::default().rate().abs() < f64::EPSILON);
-        let slice = Slice {
-            micros: vec![1; 500],
-            failures: 0,
-            elapsed: Duration::from_millis(250),
-        };
+        let slice = Slice { micros: vec![1; 500], failures: 0, elapsed: Duration::from_millis(250) };
         assert!((slice.rate() - 2000.0).abs() < 1e-6);
     }
 }

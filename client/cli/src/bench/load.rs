@@ -66,10 +66,7 @@ impl Padding {
         let answer = v1::MintTokenResponse {
             token: token.reveal().to_owned(),
             revision: token.revision.get(),
-            expires_at: Some(prost_types::Timestamp {
-                seconds: i64::MAX >> 31,
-                nanos: 0,
-            }),
+            expires_at: Some(prost_types::Timestamp { seconds: i64::MAX >> 31, nanos: 0 }),
             bound_by: token.bound_by.clone(),
         };
         let room = answer.encoded_len().saturating_sub(bare.encoded_len() + FIELD);
@@ -92,17 +89,12 @@ impl Parties {
                     .await
                     .map(drop)
             }
-            Kind::Mint => nth(&self.applications, worker)
-                .ok_or(missing)?
-                .token(&self.request())
-                .await
-                .map(drop),
+            Kind::Mint => {
+                nth(&self.applications, worker).ok_or(missing)?.token(&self.request()).await.map(drop)
+            }
             Kind::Introspect => {
                 let verifier = nth(&self.verifiers, worker).ok_or(missing)?;
-                match verifier
-                    .introspect(self.token.reveal(), Some(self.certificate.leaf()))
-                    .await?
-                {
+                match verifier.introspect(self.token.reveal(), Some(self.certificate.leaf())).await? {
                     Some(_) => Ok(()),
                     None => Err(Error::BadAnswer("a live token is called dead")),
                 }
@@ -170,9 +162,7 @@ async fn work(parties: &Parties, kind: Kind, worker: usize, until: Instant) -> W
         let called = parties.call(kind, worker).await;
         let now = Instant::now();
         match called {
-            Ok(()) => worked
-                .micros
-                .push(u32::try_from((now - start).as_micros()).unwrap_or(u32::MAX)),
+            Ok(()) => worked.micros.push(u32::try_from((now - start).as_micros()).unwrap_or(u32::MAX)),
             Err(error) => {
                 worked.failures += 1;
                 worked.first_error = worked.first_error.or(Some(error));

@@ -47,10 +47,7 @@ Examples:
   daypass bench -o json --seconds 30 --in-flight 256 --connections 8";
 
 fn positive(text: &str) -> Result<usize, String> {
-    text.parse()
-        .ok()
-        .filter(|n| (1..=4096).contains(n))
-        .ok_or_else(|| "a number from 1 to 4096".into())
+    text.parse().ok().filter(|n| (1..=4096).contains(n)).ok_or_else(|| "a number from 1 to 4096".into())
 }
 
 pub(crate) async fn run(wish: Wish, console: &Console) -> Result<(), Failure> {
@@ -65,19 +62,15 @@ pub(crate) async fn run(wish: Wish, console: &Console) -> Result<(), Failure> {
         Some(broker) => broker.stop().await,
         None => Ok(()),
     };
-    let measured = measured
-        .and_then(|measured| stopped.map(|()| measured))
-        .inspect_err(|_| {
-            if let Some(tail) = site.log_tail() {
-                console.say(format_args!("the end of the broker's log:\n{tail}"));
-            }
-        })?;
+    let measured = measured.and_then(|measured| stopped.map(|()| measured)).inspect_err(|_| {
+        if let Some(tail) = site.log_tail() {
+            console.say(format_args!("the end of the broker's log:\n{tail}"));
+        }
+    })?;
     console.show(&measured, || text(&measured))?;
     match measured.failures {
         0 => Ok(()),
-        failures => Err(Failure::Internal(format!(
-            "{failures} calls failed: the figures are void"
-        ))),
+        failures => Err(Failure::Internal(format!("{failures} calls failed: the figures are void"))),
     }
 }
 
@@ -104,10 +97,7 @@ async fn measure(
     }
     let rounds = rounds(wish, &parties, &mut first_error).await;
     if let Some(error) = first_error {
-        console.say(format_args!(
-            "the first call that failed: {}",
-            Failure::from(error).message()
-        ));
+        console.say(format_args!("the first call that failed: {}", Failure::from(error).message()));
     }
     Ok(figures(wish, &rounds))
 }
@@ -120,27 +110,17 @@ async fn parties(
     admin: &Directory,
 ) -> Result<Parties, Failure> {
     let known = |error: &dyn std::fmt::Display| Failure::Internal(format!("the example is broken: {error}"));
-    let subject: NodeId = "application:invoice-sync"
-        .parse()
-        .map_err(|error| known(&error))?;
+    let subject: NodeId = "application:invoice-sync".parse().map_err(|error| known(&error))?;
     let guard: NodeId = "verifier:billing-api".parse().map_err(|error| known(&error))?;
     let audience = "billing".parse().map_err(|error| known(&error))?;
     let scopes = "invoices.read".parse().map_err(|error| known(&error))?;
 
     let applications = connections(wish, folder, broker, admin, &subject).await?;
-    let applications: Vec<_> = applications
-        .into_iter()
-        .map(Application::over)
-        .collect::<Result<_, _>>()?;
+    let applications: Vec<_> = applications.into_iter().map(Application::over).collect::<Result<_, _>>()?;
     let verifiers = connections(wish, folder, broker, admin, &guard).await?;
-    let verifiers = verifiers
-        .into_iter()
-        .map(Verifier::over)
-        .collect::<Result<_, _>>()?;
+    let verifiers = verifiers.into_iter().map(Verifier::over).collect::<Result<_, _>>()?;
 
-    let application = applications
-        .first()
-        .ok_or(Error::BadInput("there are no connections".into()))?;
+    let application = applications.first().ok_or(Error::BadInput("there are no connections".into()))?;
     let certificate = application.certificate(&audience, None).await?;
     let request = TokenRequest {
         audience: &audience,
@@ -150,15 +130,7 @@ async fn parties(
     };
     let token = application.token(&request).await?;
     let padding = Padding::measure(application, &request, &token).await?;
-    Ok(Parties {
-        applications,
-        verifiers,
-        certificate,
-        token,
-        audience,
-        scopes,
-        padding,
-    })
+    Ok(Parties { applications, verifiers, certificate, token, audience, scopes, padding })
 }
 
 async fn connections(
@@ -187,10 +159,7 @@ async fn rounds(wish: &Wish, parties: &Arc<Parties>, first_error: &mut Option<Er
     for _ in 0..count {
         let mut round = Round::new();
         for kind in order {
-            round.push((
-                kind,
-                load::slice(parties, kind, wish.in_flight, SLICE, first_error).await,
-            ));
+            round.push((kind, load::slice(parties, kind, wish.in_flight, SLICE, first_error).await));
         }
         rounds.push(round);
         // Whoever comes first meets another state of the machine: that goes round as well.
@@ -200,39 +169,20 @@ async fn rounds(wish: &Wish, parties: &Arc<Parties>, first_error: &mut Option<Er
 }
 
 fn figures(wish: &Wish, rounds: &[Round]) -> Measured {
-    let slices = |kind| {
-        rounds
-            .iter()
-            .flatten()
-            .filter(move |(of, _)| *of == kind)
-            .map(|(_, slice)| slice)
-    };
+    let slices = |kind| rounds.iter().flatten().filter(move |(of, _)| *of == kind).map(|(_, slice)| slice);
     let rates = |kind| slices(kind).map(Slice::rate).collect::<Vec<_>>();
     let ratio = |kind| {
         let pairs = rates(kind).into_iter().zip(rates(Kind::NoOp));
-        median(
-            pairs
-                .map(|(rate, noop)| if noop > 0.0 { rate / noop } else { 0.0 })
-                .collect(),
-        )
+        median(pairs.map(|(rate, noop)| if noop > 0.0 { rate / noop } else { 0.0 }).collect())
     };
     let times = |kind| {
-        let mut micros: Vec<u32> = slices(kind)
-            .flat_map(|slice| slice.micros.iter().copied())
-            .collect();
+        let mut micros: Vec<u32> = slices(kind).flat_map(|slice| slice.micros.iter().copied()).collect();
         micros.sort_unstable();
         (percentile(&micros, 50), percentile(&micros, 99))
     };
     let (noop, mint, introspect) = (times(Kind::NoOp), times(Kind::Mint), times(Kind::Introspect));
     Measured {
-        seconds: rounded(
-            rounds
-                .iter()
-                .flatten()
-                .map(|(_, slice)| slice.elapsed.as_secs_f64())
-                .sum(),
-            100.0,
-        ),
+        seconds: rounded(rounds.iter().flatten().map(|(_, slice)| slice.elapsed.as_secs_f64()).sum(), 100.0),
         in_flight: wish.in_flight,
         connections: wish.connections,
         rounds: rounds.len(),
@@ -261,17 +211,8 @@ fn text(measured: &Measured) -> String {
         format!("{name:<11} {rate:>10.0} {ratio:>8.3} {p50:>9} {p99:>9}")
     };
     [
-        format!(
-            "{:<11} {:>10} {:>8} {:>9} {:>9}",
-            "", "calls/s", "of no-op", "p50 µs", "p99 µs"
-        ),
-        line(
-            "no-op",
-            measured.noop_rps,
-            1.0,
-            measured.noop_p50_micros,
-            measured.noop_p99_micros,
-        ),
+        format!("{:<11} {:>10} {:>8} {:>9} {:>9}", "", "calls/s", "of no-op", "p50 µs", "p99 µs"),
+        line("no-op", measured.noop_rps, 1.0, measured.noop_p50_micros, measured.noop_p99_micros),
         line(
             "mint",
             measured.mint_rps,
@@ -302,11 +243,7 @@ mod tests {
     use super::*;
 
     fn slice(calls: usize, failures: u64) -> Slice {
-        Slice {
-            micros: vec![100; calls],
-            failures,
-            elapsed: Duration::from_secs(1),
-        }
+        Slice { micros: vec![100; calls], failures, elapsed: Duration::from_secs(1) }
     }
 
     #[test]
@@ -318,26 +255,13 @@ mod tests {
                 (Kind::Introspect, slice(noop, 0)),
             ]
         };
-        let wish = Wish {
-            seconds: 1,
-            in_flight: 64,
-            connections: 4,
-        };
+        let wish = Wish { seconds: 1, in_flight: 64, connections: 4 };
         let measured = figures(&wish, &[round(100, 40), round(1000, 300), round(200, 100)]);
         assert!((measured.mint_ratio - 0.4).abs() < 1e-9, "{measured:?}");
         assert!((measured.introspect_ratio - 1.0).abs() < 1e-9, "{measured:?}");
-        assert_eq!(
-            (measured.failures, measured.rounds, measured.mint_p99_micros),
-            (3, 3, 100)
-        );
+        assert_eq!((measured.failures, measured.rounds, measured.mint_p99_micros), (3, 3, 100));
         let json = serde_json::to_value(&measured).unwrap();
-        for key in [
-            "noop_rps",
-            "mint_rps",
-            "introspect_rps",
-            "mint_ratio",
-            "introspect_ratio",
-        ] {
+        for key in ["noop_rps", "mint_rps", "introspect_rps", "mint_ratio", "introspect_ratio"] {
             assert!(json[key].is_f64(), "{key}");
         }
     }

@@ -159,11 +159,7 @@ struct Kinded {
 impl Manifest {
     /// Reads one object. The error says where.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let reader = if text.trim_start().starts_with('{') {
-            Reader::Json(text)
-        } else {
-            Reader::Toml(text)
-        };
+        let reader = if text.trim_start().starts_with('{') { Reader::Json(text) } else { Reader::Toml(text) };
         let kinded: Kinded = reader.read()?;
         Ok(match kinded.kind.as_str() {
             "vendor" => Self::Vendor(reader.read()?),
@@ -243,10 +239,7 @@ entitlements = [{ audience = "billing", scopes = ["invoices.read"] }]
     fn a_mistake_is_told_with_its_place() {
         let of = |text: &str| Manifest::parse(text).unwrap_err();
         let unknown = of(&APPLICATION.replace("instances", "instanzes"));
-        assert!(
-            unknown.contains("line 9") && unknown.contains("instanzes"),
-            "{unknown}"
-        );
+        assert!(unknown.contains("line 9") && unknown.contains("instanzes"), "{unknown}");
         let bad = of(&APPLICATION.replace("\"acme\"", "\"Acme!\""));
         assert!(bad.contains("line 4") && bad.contains("is not a name"), "{bad}");
         let missing = of(&APPLICATION.replace("environment = \"production\"\n", ""));

@@ -83,17 +83,12 @@ pub(crate) async fn put(wish: Put, home: &Home, console: &Console) -> Result<(),
     let manifest = Manifest::parse(&console::read(&wish.file)?)
         .map_err(|why| Failure::bad(format!("`{}`: {why}", wish.file.display())))?;
     let id = manifest.id();
-    let object = manifest
-        .to_wire()
-        .map_err(|why| Failure::bad(format!("`{}`: {why}", wish.file.display())))?;
+    let object =
+        manifest.to_wire().map_err(|why| Failure::bad(format!("`{}`: {why}", wish.file.display())))?;
     let directory = Directory::over(Connection::open(&home.identity()?).await?);
     let written = directory.put(object, wish.expect.map(Revision::new)).await?;
-    let shape = shapes::Written {
-        id,
-        revision: written.revision.get(),
-        written: written.written,
-        cut: written.cut,
-    };
+    let shape =
+        shapes::Written { id, revision: written.revision.get(), written: written.written, cut: written.cut };
     console.show(&shape, || match (shape.written, shape.cut) {
         (false, _) => format!("{} is as asked already, since revision {}", shape.id, shape.revision),
         (true, false) => format!("{} is written, at revision {}", shape.id, shape.revision),
@@ -114,8 +109,7 @@ pub(crate) async fn get(wish: Get, home: &Home, console: &Console) -> Result<(),
 pub(crate) async fn list(wish: List, home: &Home, console: &Console) -> Result<(), Failure> {
     let directory = Directory::over(Connection::open(&home.identity()?).await?);
     let objects = directory.all(wish.kind).await?;
-    let listed = shapes::Listed {
-        objects: objects.into_iter().map(stored::shape).collect::<Result<_, _>>()?,
-    };
+    let listed =
+        shapes::Listed { objects: objects.into_iter().map(stored::shape).collect::<Result<_, _>>()? };
     console.show(&listed, || stored::table(&listed.objects))
 }

@@ -12,11 +12,7 @@ pub(super) fn shape(stored: v1::StoredObject) -> Result<Stored, Failure> {
         cut: (stored.cut > 0).then_some(stored.cut),
         life: life(stored.life),
         effective_life: life(stored.effective_life),
-        object: stored
-            .object
-            .map(Manifest::from_wire)
-            .transpose()
-            .map_err(unknown)?,
+        object: stored.object.map(Manifest::from_wire).transpose().map_err(unknown)?,
         id: stored.id,
     })
 }
@@ -47,32 +43,18 @@ fn lives(stored: &Stored) -> String {
     if stored.life == stored.effective_life {
         stored.life.to_owned()
     } else {
-        format!(
-            "{}, but {} by what is above it",
-            stored.life, stored.effective_life
-        )
+        format!("{}, but {} by what is above it", stored.life, stored.effective_life)
     }
 }
 
 fn cut(stored: &Stored) -> String {
-    stored
-        .cut
-        .map(|cut| format!(", cut at revision {cut}"))
-        .unwrap_or_default()
+    stored.cut.map(|cut| format!(", cut at revision {cut}")).unwrap_or_default()
 }
 
 /// One line each, in columns.
 pub(super) fn table(objects: &[Stored]) -> String {
-    let widest = objects
-        .iter()
-        .map(|stored| stored.id.chars().count())
-        .max()
-        .unwrap_or_default()
-        .max(2);
-    let mut lines = vec![format!(
-        "{:<widest$}  {:<9}  {:>8}  {:>8}",
-        "id", "life", "written", "cut"
-    )];
+    let widest = objects.iter().map(|stored| stored.id.chars().count()).max().unwrap_or_default().max(2);
+    let mut lines = vec![format!("{:<widest$}  {:<9}  {:>8}  {:>8}", "id", "life", "written", "cut")];
     for stored in objects {
         let cut = stored.cut.map_or_else(|| "-".to_owned(), |cut| cut.to_string());
         lines.push(format!(
@@ -88,16 +70,10 @@ mod tests {
     use super::*;
 
     fn vendor(life: v1::Life) -> Stored {
-        let vendor = v1::Vendor {
-            name: "acme".into(),
-            parent: String::new(),
-            owner: "dana".into(),
-        };
+        let vendor = v1::Vendor { name: "acme".into(), parent: String::new(), owner: "dana".into() };
         shape(v1::StoredObject {
             id: "vendor:acme".into(),
-            object: Some(v1::Object {
-                kind: Some(v1::object::Kind::Vendor(vendor)),
-            }),
+            object: Some(v1::Object { kind: Some(v1::object::Kind::Vendor(vendor)) }),
             revision: 7,
             cut: 0,
             life: v1::Life::Open.into(),
@@ -109,20 +85,13 @@ mod tests {
     #[test]
     fn what_get_prints_put_takes() {
         let text = text(&vendor(v1::Life::Open)).unwrap();
-        assert!(
-            text.starts_with("# vendor:acme: open, written at revision 7\n"),
-            "{text}"
-        );
+        assert!(text.starts_with("# vendor:acme: open, written at revision 7\n"), "{text}");
         assert_eq!(Manifest::parse(&text).unwrap().id(), "vendor:acme");
     }
 
     #[test]
     fn a_child_of_what_was_ended_says_so() {
-        assert!(
-            text(&vendor(v1::Life::Ended))
-                .unwrap()
-                .contains("open, but ended by what is above it")
-        );
+        assert!(text(&vendor(v1::Life::Ended)).unwrap().contains("open, but ended by what is above it"));
         let table = table(&[vendor(v1::Life::Ended)]);
         assert!(table.lines().last().unwrap().contains("ended"), "{table}");
     }

@@ -41,39 +41,33 @@ impl Manifest {
 
     /// As it came over the wire.
     pub(super) fn from_wire(object: v1::Object) -> Result<Self, String> {
-        Ok(
-            match object.kind.ok_or("an object of a kind that is not known here")? {
-                Kind::Vendor(vendor) => Self::Vendor(Vendor {
-                    kind: Said,
-                    name: parsed(&vendor.name)?,
-                    parent: optional(&vendor.parent)?,
-                    owner: parsed(&vendor.owner)?,
-                }),
-                Kind::Contract(contract) => Self::Contract(contract_from_wire(contract)?),
-                Kind::Application(application) => Self::Application(application_from_wire(application)?),
-                Kind::Person(person) => Self::Person(Person {
-                    kind: Said,
-                    name: parsed(&person.name)?,
-                    roles: person
-                        .roles
-                        .into_iter()
-                        .map(Role::from_wire)
-                        .collect::<Result<_, _>>()?,
-                    contact: person.contact,
-                }),
-                Kind::Audience(audience) => Self::Audience(audience_from_wire(&audience)?),
-                Kind::Verifier(verifier) => Self::Verifier(Verifier {
-                    kind: Said,
-                    name: parsed(&verifier.name)?,
-                    audiences: all(&verifier.audiences)?,
-                }),
-                Kind::Identity(identity) => Self::Identity(Identity {
-                    name: parsed(&identity.name)?,
-                    subject: parsed(&identity.subject)?,
-                    until: Instant::from_wire(identity.until)?,
-                }),
-            },
-        )
+        Ok(match object.kind.ok_or("an object of a kind that is not known here")? {
+            Kind::Vendor(vendor) => Self::Vendor(Vendor {
+                kind: Said,
+                name: parsed(&vendor.name)?,
+                parent: optional(&vendor.parent)?,
+                owner: parsed(&vendor.owner)?,
+            }),
+            Kind::Contract(contract) => Self::Contract(contract_from_wire(contract)?),
+            Kind::Application(application) => Self::Application(application_from_wire(application)?),
+            Kind::Person(person) => Self::Person(Person {
+                kind: Said,
+                name: parsed(&person.name)?,
+                roles: person.roles.into_iter().map(Role::from_wire).collect::<Result<_, _>>()?,
+                contact: person.contact,
+            }),
+            Kind::Audience(audience) => Self::Audience(audience_from_wire(&audience)?),
+            Kind::Verifier(verifier) => Self::Verifier(Verifier {
+                kind: Said,
+                name: parsed(&verifier.name)?,
+                audiences: all(&verifier.audiences)?,
+            }),
+            Kind::Identity(identity) => Self::Identity(Identity {
+                name: parsed(&identity.name)?,
+                subject: parsed(&identity.subject)?,
+                until: Instant::from_wire(identity.until)?,
+            }),
+        })
     }
 }
 
@@ -152,11 +146,7 @@ fn application_from_wire(application: v1::Application) -> Result<Application, St
             technical: parsed(&owners.technical)?,
             relationship: parsed(&owners.relationship)?,
         },
-        entitlements: application
-            .entitlements
-            .iter()
-            .map(entitlement)
-            .collect::<Result<_, _>>()?,
+        entitlements: application.entitlements.iter().map(entitlement).collect::<Result<_, _>>()?,
     })
 }
 
@@ -200,11 +190,7 @@ fn parsed<T: FromStr<Err: ToString>>(text: &str) -> Result<T, String> {
 }
 
 fn optional(text: &str) -> Result<Option<Name>, String> {
-    if text.is_empty() {
-        Ok(None)
-    } else {
-        parsed(text).map(Some)
-    }
+    if text.is_empty() { Ok(None) } else { parsed(text).map(Some) }
 }
 
 fn all<T: FromStr<Err: ToString>>(texts: &[String]) -> Result<Vec<T>, String> {
@@ -232,11 +218,7 @@ mod tests {
         for (name, text) in crate::example::OBJECTS {
             let manifest = Manifest::parse(text).unwrap_or_else(|error| panic!("{name}: {error}"));
             let wire = manifest.to_wire().unwrap();
-            assert_eq!(
-                Manifest::from_wire(wire.clone()).unwrap().to_wire().unwrap(),
-                wire,
-                "{name}"
-            );
+            assert_eq!(Manifest::from_wire(wire.clone()).unwrap().to_wire().unwrap(), wire, "{name}");
         }
     }
 }

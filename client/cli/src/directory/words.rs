@@ -48,17 +48,12 @@ pub(crate) struct Instant(jiff::Timestamp);
 
 impl Instant {
     pub(super) fn to_wire(self) -> prost_types::Timestamp {
-        prost_types::Timestamp {
-            seconds: self.0.as_second(),
-            nanos: self.0.subsec_nanosecond(),
-        }
+        prost_types::Timestamp { seconds: self.0.as_second(), nanos: self.0.subsec_nanosecond() }
     }
 
     pub(super) fn from_wire(at: Option<prost_types::Timestamp>) -> Result<Self, String> {
         let at = at.ok_or("an instant is missing")?;
-        jiff::Timestamp::new(at.seconds, at.nanos)
-            .map(Self)
-            .map_err(|error| error.to_string())
+        jiff::Timestamp::new(at.seconds, at.nanos).map(Self).map_err(|error| error.to_string())
     }
 }
 
@@ -66,12 +61,7 @@ impl FromStr for Instant {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let shown = || {
-            text.chars()
-                .take(40)
-                .flat_map(char::escape_default)
-                .collect::<String>()
-        };
+        let shown = || text.chars().take(40).flat_map(char::escape_default).collect::<String>();
         text.parse()
             .map(Self)
             .map_err(|_| format!("`{}` is no instant: write it as `2026-01-31T00:00:00Z`", shown()))
@@ -117,9 +107,7 @@ pub(super) mod ttl {
     }
 
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Ttl, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 
     /// The same, where it may be left out.
@@ -156,11 +144,9 @@ mod tests {
 
     #[test]
     fn an_instant_may_be_a_text_or_tomls_own() {
-        for text in [
-            "at = \"2026-01-31T00:00:00Z\"",
-            "at = 2026-01-31T00:00:00Z",
-            "at = 2026-01-31T01:00:00+01:00",
-        ] {
+        for text in
+            ["at = \"2026-01-31T00:00:00Z\"", "at = 2026-01-31T00:00:00Z", "at = 2026-01-31T01:00:00+01:00"]
+        {
             let read: At = toml::from_str(text).unwrap();
             assert_eq!(read.at.to_string(), "2026-01-31T00:00:00Z", "{text}");
         }
@@ -176,9 +162,6 @@ mod tests {
         }
         assert!(Tier::from_wire(0).is_err());
         assert!(Tier::from_wire(99).is_err());
-        assert_eq!(
-            serde_json::to_string(&Tier::BreakGlass).unwrap(),
-            "\"break-glass\""
-        );
+        assert_eq!(serde_json::to_string(&Tier::BreakGlass).unwrap(), "\"break-glass\"");
     }
 }

@@ -42,10 +42,7 @@ objects! {
 /// A folder for its owner alone, which is gone when it is dropped.
 pub(crate) fn temporary_folder(prefix: &str) -> Result<TempDir, Failure> {
     let private = Permissions::from_mode(0o700);
-    let made = tempfile::Builder::new()
-        .prefix(prefix)
-        .permissions(private)
-        .tempdir();
+    let made = tempfile::Builder::new().prefix(prefix).permissions(private).tempdir();
     made.map_err(|error| Failure::bad(format!("cannot make a temporary folder: {error}")))
 }
 
@@ -91,9 +88,7 @@ pub(crate) async fn enroll(
 pub(crate) async fn load(admin: &Directory) -> Result<usize, Failure> {
     for (file, text) in OBJECTS {
         let broken = |why| Failure::Internal(format!("the example `{file}` is broken: {why}"));
-        let object = Manifest::parse(text)
-            .and_then(|manifest| manifest.to_wire())
-            .map_err(broken)?;
+        let object = Manifest::parse(text).and_then(|manifest| manifest.to_wire()).map_err(broken)?;
         admin.put(object, None).await?;
     }
     Ok(OBJECTS.len())
@@ -115,9 +110,7 @@ mod tests {
     #[test]
     fn the_files_are_named_after_what_they_hold() {
         for (file, text) in OBJECTS {
-            let id = Manifest::parse(text)
-                .unwrap_or_else(|error| panic!("{file}: {error}"))
-                .id();
+            let id = Manifest::parse(text).unwrap_or_else(|error| panic!("{file}: {error}")).id();
             let (kind, name) = id.split_once(':').unwrap();
             assert!(file.contains(kind), "{file} holds {id}");
             assert!(

@@ -41,9 +41,7 @@ async fn request(service: &Service, certificate: &ClientCertificate, token: &Tok
     let stream = TcpStream::connect(service.address).await?;
     stream.set_nodelay(true)?;
     let name = ServerName::try_from("localhost")?;
-    let tls = TlsConnector::from(Arc::new(config(service, certificate)?))
-        .connect(name, stream)
-        .await?;
+    let tls = TlsConnector::from(Arc::new(config(service, certificate)?)).connect(name, stream).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(tls)).await?;
     let connection = tokio::spawn(connection);
     let request = Request::get("/invoices")
@@ -52,16 +50,10 @@ async fn request(service: &Service, certificate: &ClientCertificate, token: &Tok
         .body(Empty::<Bytes>::new())?;
     let response = sender.send_request(request).await?;
     let status = response.status();
-    let body = Limited::new(response.into_body(), 64 * 1024)
-        .collect()
-        .await?
-        .to_bytes();
+    let body = Limited::new(response.into_body(), 64 * 1024).collect().await?.to_bytes();
     connection.abort();
     let document: serde_json::Value = serde_json::from_slice(&body)?;
-    let error = document
-        .get("error")
-        .and_then(|error| error.as_str())
-        .map(str::to_owned);
+    let error = document.get("error").and_then(|error| error.as_str()).map(str::to_owned);
     Ok(Answer { status, error })
 }
 

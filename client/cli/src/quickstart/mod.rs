@@ -104,10 +104,7 @@ impl Ground {
             .map_err(|error| Failure::bad(format!("`{}`: {error}", folder.display())))?;
         let empty = fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_none());
         if !empty {
-            return Err(Failure::bad(format!(
-                "`{}` is not empty: name a new folder",
-                folder.display()
-            )));
+            return Err(Failure::bad(format!("`{}` is not empty: name a new folder", folder.display())));
         }
         Ok(Self::Kept(folder))
     }
@@ -176,15 +173,8 @@ mod tests {
         let path = outer.path().join("kept");
         let ground = Ground::new(Some(path.clone())).unwrap();
         let site = Site::prepare(path.join("broker")).unwrap();
-        ground
-            .leave(&site, Some(&"127.0.0.1:7443".parse().unwrap()))
-            .await
-            .unwrap();
-        assert!(
-            fs::read_to_string(site.configuration())
-                .unwrap()
-                .contains("\"127.0.0.1:7443\"")
-        );
+        ground.leave(&site, Some(&"127.0.0.1:7443".parse().unwrap())).await.unwrap();
+        assert!(fs::read_to_string(site.configuration()).unwrap().contains("\"127.0.0.1:7443\""));
         assert!(path.join("example/03-vendor-harbor.toml").is_file());
         assert!(Ground::new(Some(path)).is_err(), "it is no longer empty");
     }

@@ -58,16 +58,9 @@ impl Service {
             config(roots).map_err(|why| Failure::Internal(format!("the service: {why}")))?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let guard = Guard {
-            guarded: Arc::new(guarded),
-            verifier,
-        };
+        let guard = Guard { guarded: Arc::new(guarded), verifier };
         let task = tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), guard));
-        Ok(Self {
-            address,
-            certificate,
-            task,
-        })
+        Ok(Self { address, certificate, task })
     }
 }
 
@@ -86,10 +79,7 @@ fn config(roots: &[CertificateDer<'static>]) -> Result<(ServerConfig, Certificat
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(clients)
-        .with_single_cert(
-            vec![own.der().clone()],
-            PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-        )?;
+        .with_single_cert(vec![own.der().clone()], PrivatePkcs8KeyDer::from(key.serialize_der()).into())?;
     // A resumed session would skip the check of the client certificate.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
@@ -107,19 +97,12 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, guard: Guard) -> Result
     stream.set_nodelay(true)?;
     let tls = acceptor.accept(stream).await?;
     // INVARIANT (the certificate that was seen): what is asked about is this connection's own certificate.
-    let shown = tls
-        .get_ref()
-        .1
-        .peer_certificates()
-        .and_then(|chain| chain.first())
-        .cloned();
+    let shown = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first()).cloned();
     let answer = service_fn(move |request: Request<Incoming>| {
         let (guard, shown) = (guard.clone(), shown.clone());
         async move { Ok::<_, Infallible>(guard.answer(request.headers(), shown.as_ref()).await) }
     });
-    http1::Builder::new()
-        .serve_connection(TokioIo::new(tls), answer)
-        .await?;
+    http1::Builder::new().serve_connection(TokioIo::new(tls), answer).await?;
     Ok(())
 }
 
@@ -158,19 +141,13 @@ impl Guard {
 }
 
 fn bearer(headers: &http::HeaderMap) -> Option<&str> {
-    headers
-        .get(header::AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .strip_prefix("Bearer ")
+    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
 }
 
 fn refuse(status: StatusCode, error: &'static str) -> Response<Full<Bytes>> {
     let mut response = respond(status, &serde_json::json!({ "error": error }));
     if status == StatusCode::UNAUTHORIZED {
-        response
-            .headers_mut()
-            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
 }
@@ -178,9 +155,7 @@ fn refuse(status: StatusCode, error: &'static str) -> Response<Full<Bytes>> {
 fn respond(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -204,10 +179,6 @@ mod tests {
     fn an_unauthorized_answer_says_how_to_authorize() {
         let answer = refuse(StatusCode::UNAUTHORIZED, "invalid_token");
         assert_eq!(answer.headers()[header::WWW_AUTHENTICATE], "Bearer");
-        assert!(
-            !refuse(StatusCode::FORBIDDEN, "x")
-                .headers()
-                .contains_key(header::WWW_AUTHENTICATE)
-        );
+        assert!(!refuse(StatusCode::FORBIDDEN, "x").headers().contains_key(header::WWW_AUTHENTICATE));
     }
 }

@@ -15,20 +15,12 @@ pub(super) struct Outcome<T> {
 impl<T> Outcome<T> {
     /// It was done.
     pub(super) fn done(value: T, note: impl Into<String>) -> Self {
-        Self {
-            value,
-            note: note.into(),
-            reason: None,
-        }
+        Self { value, note: note.into(), reason: None }
     }
 
     /// It was refused, as it had to be.
     pub(super) fn refused(value: T, reason: impl Into<String>, note: impl Into<String>) -> Self {
-        Self {
-            value,
-            note: note.into(),
-            reason: Some(reason.into()),
-        }
+        Self { value, note: note.into(), reason: Some(reason.into()) }
     }
 }
 
@@ -42,11 +34,7 @@ pub(super) struct Steps<'a> {
 
 impl<'a> Steps<'a> {
     pub(super) fn new(console: &'a Console) -> Self {
-        Self {
-            console,
-            start: Instant::now(),
-            steps: Vec::new(),
-        }
+        Self { console, start: Instant::now(), steps: Vec::new() }
     }
 
     /// Takes a step.
@@ -59,28 +47,12 @@ impl<'a> Steps<'a> {
         let outcome = work.await;
         let millis = millis(start);
         let (step, done) = match outcome {
-            Ok(Outcome { value, note, reason }) => (
-                shapes::Step {
-                    name,
-                    ok: true,
-                    millis,
-                    reason,
-                    note,
-                },
-                Ok(value),
-            ),
+            Ok(Outcome { value, note, reason }) => {
+                (shapes::Step { name, ok: true, millis, reason, note }, Ok(value))
+            }
             Err(failure) => {
                 let reason = failure.reason().map(str::to_owned);
-                (
-                    shapes::Step {
-                        name,
-                        ok: false,
-                        millis,
-                        reason,
-                        note: failure.message(),
-                    },
-                    Err(failure),
-                )
+                (shapes::Step { name, ok: false, millis, reason, note: failure.message() }, Err(failure))
             }
         };
         if !self.console.is_json() {
@@ -92,19 +64,10 @@ impl<'a> Steps<'a> {
 
     /// Ends the tour: all of it as one document, or its last line.
     pub(super) fn finish(self, ok: bool) -> Result<(), Failure> {
-        let tour = shapes::Tour {
-            ok,
-            steps: self.steps,
-            total_millis: millis(self.start),
-        };
-        let went = if ok {
-            "all of it as expected"
-        } else {
-            "not as expected"
-        };
-        self.console.show(&tour, || {
-            format!("\n{} steps in {} ms: {went}", tour.steps.len(), tour.total_millis)
-        })
+        let tour = shapes::Tour { ok, steps: self.steps, total_millis: millis(self.start) };
+        let went = if ok { "all of it as expected" } else { "not as expected" };
+        self.console
+            .show(&tour, || format!("\n{} steps in {} ms: {went}", tour.steps.len(), tour.total_millis))
     }
 }
 
@@ -130,24 +93,13 @@ mod tests {
     async fn a_step_that_fails_is_told_and_ends_the_tour() {
         let console = Console::new(Format::Text);
         let mut steps = Steps::new(&console);
-        let value = steps
-            .take("one", async { Ok(Outcome::done(7, "x")) })
-            .await
-            .unwrap();
+        let value = steps.take("one", async { Ok(Outcome::done(7, "x")) }).await.unwrap();
         assert_eq!(value, 7);
-        let refused = steps
-            .take("two", async { Ok(Outcome::refused((), "caller-dead", "no")) })
-            .await;
+        let refused = steps.take("two", async { Ok(Outcome::refused((), "caller-dead", "no")) }).await;
         assert!(refused.is_ok());
-        let failed = steps
-            .take("three", async { Err::<Outcome<()>, _>(Failure::bad("oh")) })
-            .await;
+        let failed = steps.take("three", async { Err::<Outcome<()>, _>(Failure::bad("oh")) }).await;
         assert!(failed.is_err());
-        let told: Vec<_> = steps
-            .steps
-            .iter()
-            .map(|step| (step.ok, step.reason.as_deref()))
-            .collect();
+        let told: Vec<_> = steps.steps.iter().map(|step| (step.ok, step.reason.as_deref())).collect();
         assert_eq!(told, [(true, None), (true, Some("caller-dead")), (false, None)]);
         assert!(line(&steps.steps[1]).contains("refused, as it must be (caller-dead): no"));
         assert!(line(&steps.steps[2]).starts_with("✗ three"));

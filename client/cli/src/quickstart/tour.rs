@@ -44,39 +44,22 @@ struct Passes {
 
 impl<'a> Tour<'a> {
     pub(super) const fn new(folder: &'a Path, site: &'a Site) -> Self {
-        Self {
-            folder,
-            site,
-            broker: None,
-            address: None,
-        }
+        Self { folder, site, broker: None, address: None }
     }
 
     /// All of it, step by step; the first that does not go as expected ends it.
     pub(super) async fn walk(&mut self, steps: &mut Steps<'_>) -> Result<(), Failure> {
         let parties = self.begin(steps).await?;
         let application = &parties.application;
-        let certificate = steps
-            .take("mint-certificate", mint_certificate(application))
-            .await?;
-        let token = steps
-            .take("mint-token", mint_token(application, &certificate))
-            .await?;
+        let certificate = steps.take("mint-certificate", mint_certificate(application)).await?;
+        let token = steps.take("mint-token", mint_token(application, &certificate)).await?;
         let passes = Passes { certificate, token };
-        let service = steps
-            .take("start-service", start_service(&parties.verifier))
-            .await?;
+        let service = steps.take("start-service", start_service(&parties.verifier)).await?;
         steps.take("use-service", use_service(&service, &passes)).await?;
-        steps
-            .take("ask-too-much", ask_too_much(application, &passes))
-            .await?;
+        steps.take("ask-too-much", ask_too_much(application, &passes)).await?;
         steps.take("end-vendor", end_vendor(&parties.admin)).await?;
-        steps
-            .take("service-refuses", service_refuses(&service, &passes))
-            .await?;
-        steps
-            .take("broker-refuses", broker_refuses(application, &passes))
-            .await?;
+        steps.take("service-refuses", service_refuses(&service, &passes)).await?;
+        steps.take("broker-refuses", broker_refuses(application, &passes)).await?;
         match self.broker.take() {
             Some(broker) => steps.take("stop-broker", stop(broker)).await,
             None => Err(Failure::Internal("the broker is gone".into())),
@@ -95,18 +78,10 @@ impl<'a> Tour<'a> {
         let admin = steps.take("enroll-admin", admin).await?;
         steps.take("load-example", load(&admin)).await?;
         let enroll = |subject| enroll(self.folder, &address, &admin, subject);
-        let application = steps
-            .take("enroll-application", enroll("application:invoice-sync"))
-            .await?;
-        let verifier = steps
-            .take("enroll-verifier", enroll("verifier:billing-api"))
-            .await?;
+        let application = steps.take("enroll-application", enroll("application:invoice-sync")).await?;
+        let verifier = steps.take("enroll-verifier", enroll("verifier:billing-api")).await?;
         let (application, verifier) = (Application::over(application)?, Verifier::over(verifier)?);
-        Ok(Parties {
-            admin,
-            application,
-            verifier,
-        })
+        Ok(Parties { admin, application, verifier })
     }
 
     /// Sees to it that no broker is left behind, and says where it was.
@@ -123,10 +98,7 @@ type Stepped<T> = Result<Outcome<T>, Failure>;
 
 async fn admin_key(folder: &Path) -> Stepped<KeyFiles> {
     let key = example::admin_key(folder)?;
-    Ok(Outcome::done(
-        key,
-        "P-256; only its public half goes near the broker",
-    ))
+    Ok(Outcome::done(key, "P-256; only its public half goes near the broker"))
 }
 
 async fn init(site: &Site, key: &KeyFiles) -> Stepped<EnrollmentCode> {
@@ -158,28 +130,18 @@ async fn enroll_admin(
 
 async fn load(admin: &Directory) -> Stepped<()> {
     let count = example::load(admin).await?;
-    Ok(Outcome::done(
-        (),
-        format!("{count} objects; vendor:skiff sits under vendor:harbor"),
-    ))
+    Ok(Outcome::done((), format!("{count} objects; vendor:skiff sits under vendor:harbor")))
 }
 
 async fn enroll(folder: &Path, broker: &Address, admin: &Directory, subject: &str) -> Stepped<Connection> {
     let connection = example::enroll(folder, broker, admin, &known(subject)?).await?;
     let pong = connection.ping().await?;
-    Ok(Outcome::done(
-        connection,
-        format!("{} by one-time code, as instance {}", pong.subject, pong.identity),
-    ))
+    Ok(Outcome::done(connection, format!("{} by one-time code, as instance {}", pong.subject, pong.identity)))
 }
 
 async fn mint_certificate(application: &Application) -> Stepped<ClientCertificate> {
     let certificate = application.certificate(&known(AUDIENCE)?, None).await?;
-    let note = minted(
-        certificate.revision,
-        certificate.expires_at,
-        &certificate.bound_by,
-    );
+    let note = minted(certificate.revision, certificate.expires_at, &certificate.bound_by);
     Ok(Outcome::done(certificate, note))
 }
 
@@ -192,20 +154,9 @@ async fn mint_token(application: &Application, certificate: &ClientCertificate) 
 async fn start_service(verifier: &Verifier) -> Stepped<Service> {
     let audience = known(AUDIENCE)?;
     let bundle = verifier.connection().trust_bundle(Some(&audience)).await?;
-    let roots: Vec<_> = bundle
-        .audiences
-        .into_iter()
-        .flat_map(|audience| audience.roots)
-        .collect();
-    let service = Service::start(
-        Guarded {
-            audience,
-            scope: known(ENTITLED)?,
-        },
-        &roots,
-        verifier.clone(),
-    )
-    .await?;
+    let roots: Vec<_> = bundle.audiences.into_iter().flat_map(|audience| audience.roots).collect();
+    let service =
+        Service::start(Guarded { audience, scope: known(ENTITLED)? }, &roots, verifier.clone()).await?;
     let note = format!("mTLS on {}; trusts the CA of {AUDIENCE} alone", service.address);
     Ok(Outcome::done(service, note))
 }
@@ -213,22 +164,15 @@ async fn start_service(verifier: &Verifier) -> Stepped<Service> {
 async fn use_service(service: &Service, passes: &Passes) -> Stepped<()> {
     let answer = caller::call(service, &passes.certificate, &passes.token).await?;
     match answer {
-        Answer {
-            status: StatusCode::OK,
-            ..
-        } => Ok(Outcome::done(
-            (),
-            "200: the broker vouches for certificate and token",
-        )),
+        Answer { status: StatusCode::OK, .. } => {
+            Ok(Outcome::done((), "200: the broker vouches for certificate and token"))
+        }
         other => Err(unexpected("200", &other)),
     }
 }
 
 async fn ask_too_much(application: &Application, passes: &Passes) -> Stepped<()> {
-    refused(
-        "scope-not-entitled",
-        ask(application, &passes.certificate, NOT_ENTITLED).await,
-    )
+    refused("scope-not-entitled", ask(application, &passes.certificate, NOT_ENTITLED).await)
 }
 
 async fn end_vendor(admin: &Directory) -> Stepped<()> {
@@ -243,23 +187,15 @@ async fn end_vendor(admin: &Directory) -> Stepped<()> {
 async fn service_refuses(service: &Service, passes: &Passes) -> Stepped<()> {
     let answer = caller::call(service, &passes.certificate, &passes.token).await?;
     match answer {
-        Answer {
-            status: StatusCode::UNAUTHORIZED,
-            error: Some(error),
-        } => Ok(Outcome::refused(
-            (),
-            error,
-            "401 for the same certificate and token",
-        )),
+        Answer { status: StatusCode::UNAUTHORIZED, error: Some(error) } => {
+            Ok(Outcome::refused((), error, "401 for the same certificate and token"))
+        }
         other => Err(unexpected("401", &other)),
     }
 }
 
 async fn broker_refuses(application: &Application, passes: &Passes) -> Stepped<()> {
-    refused(
-        "caller-dead",
-        ask(application, &passes.certificate, ENTITLED).await,
-    )
+    refused("caller-dead", ask(application, &passes.certificate, ENTITLED).await)
 }
 
 async fn stop(broker: BrokerProcess) -> Stepped<()> {
@@ -289,9 +225,7 @@ fn refused(reason: &str, asked: Result<Token, Failure>) -> Stepped<()> {
             Ok(Outcome::refused((), refusal.reason, refusal.message))
         }
         Err(other) => Err(other),
-        Ok(_) => Err(Failure::Internal(format!(
-            "a token was given out, where `{reason}` was expected"
-        ))),
+        Ok(_) => Err(Failure::Internal(format!("a token was given out, where `{reason}` was expected"))),
     }
 }
 
@@ -304,16 +238,12 @@ fn unexpected(wanted: &str, answer: &Answer) -> Failure {
 }
 
 fn minted(revision: impl Display, expires_at: daypass_credential::Timestamp, bound_by: &str) -> String {
-    format!(
-        "credential:{revision} until {}, bound by: {bound_by}",
-        instant(expires_at)
-    )
+    format!("credential:{revision} until {}, bound by: {bound_by}", instant(expires_at))
 }
 
 /// A name of the example's, which is right.
 fn known<T: FromStr<Err: Display>>(text: &str) -> Result<T, Failure> {
-    text.parse()
-        .map_err(|error| Failure::Internal(format!("the example is broken: {error}")))
+    text.parse().map_err(|error| Failure::Internal(format!("the example is broken: {error}")))
 }
 
 const AUDIENCE: &str = "billing";

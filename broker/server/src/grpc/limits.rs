@@ -1,0 +1,134 @@
+//! How much may be under way at once: of each caller, and of each method by each kind of caller, so that nobody takes
+//! the place of others. A partner cannot keep the company from ending things (law 8), nor a stranger anybody.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use daypass_credential::{Name, NodeKind};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::table::{Row, TABLE};
+
+/// How many calls of one identity may be under way at once.
+const PER_IDENTITY: usize = 512;
+/// How many calls without a certificate of ours may be under way at once from one address.
+const PER_ADDRESS: usize = 32;
+
+/// Whose calls are counted together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Who {
+    /// One identity, over all its connections.
+    Identity(Name, NodeKind),
+    /// Everybody at one address whom nobody knows.
+    Stranger(IpAddr),
+}
+
+/// The limits of one broker.
+pub(crate) struct Limits {
+    methods: Vec<[Arc<Semaphore>; KINDS]>,
+    callers: Arc<Mutex<HashMap<Who, usize>>>,
+}
+
+/// The kinds of caller that have places of their own.
+const KINDS: usize = 4;
+
+/// A place for one call; it is free again when this is dropped.
+pub(crate) struct Place {
+    who: Who,
+    callers: Arc<Mutex<HashMap<Who, usize>>>,
+    _method: OwnedSemaphorePermit,
+}
+
+impl Limits {
+    /// Nothing is under way yet.
+    pub(crate) fn new() -> Self {
+        let places = |row: &Row| std::array::from_fn(|_| Arc::new(Semaphore::new(row.at_once)));
+        Self { methods: TABLE.iter().map(places).collect(), callers: Arc::default() }
+    }
+
+    /// A place for a call of the method at this place of the table, if there is one.
+    pub(crate) fn place(&self, method: usize, who: Who) -> Option<Place> {
+        let kind = match &who {
+            Who::Stranger(_) => 0,
+            Who::Identity(_, NodeKind::Person) => 1,
+            Who::Identity(_, NodeKind::Verifier) => 2,
+            Who::Identity(..) => 3,
+        };
+        // Without a limit nothing passes.
+        let semaphore = self.methods.get(method)?.get(kind)?.clone();
+        let permit = semaphore.try_acquire_owned().ok()?;
+        let most = match &who {
+            Who::Identity(..) => PER_IDENTITY,
+            Who::Stranger(_) => PER_ADDRESS,
+        };
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let under_way = callers.entry(who.clone()).or_default();
+        if *under_way >= most {
+            return None;
+        }
+        *under_way += 1;
+        drop(callers);
+        Some(Place { who, callers: self.callers.clone(), _method: permit })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(under_way) = callers.get_mut(&self.who) {
+            *under_way -= 1;
+            if *under_way == 0 {
+                callers.remove(&self.who);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const END: &str = "/daypass.v1.OffboardingService/End";
+
+    fn end() -> usize {
+        super::super::table::find(END).unwrap().0
+    }
+
+    fn application(n: usize) -> Who {
+        Who::Identity(format!("i{n}").parse().unwrap(), NodeKind::Application)
+    }
+
+    #[test]
+    fn one_caller_takes_only_its_own_places() {
+        let limits = Limits::new();
+        let held: Vec<Place> = std::iter::from_fn(|| limits.place(end(), application(1))).collect();
+        assert_eq!(held.len(), PER_IDENTITY);
+        assert!(limits.place(end(), application(2)).is_some());
+        drop(held);
+        assert!(limits.place(end(), application(1)).is_some());
+        assert!(limits.callers.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn partners_together_leave_the_company_its_places() {
+        let limits = Limits::new();
+        let held: Vec<Place> =
+            (0..TABLE[end()].at_once + 9).filter_map(|n| limits.place(end(), application(n))).collect();
+        assert_eq!(held.len(), TABLE[end()].at_once);
+        let person = Who::Identity("dana".parse().unwrap(), NodeKind::Person);
+        assert!(limits.place(end(), person).is_some());
+    }
+
+    #[test]
+    fn strangers_are_counted_by_address() {
+        let limits = Limits::new();
+        let check = super::super::table::find("/grpc.health.v1.Health/Check").unwrap().0;
+        let from = |n: u8| Who::Stranger(IpAddr::from([192, 0, 2, n]));
+        let held: Vec<Place> = std::iter::from_fn(|| limits.place(check, from(1))).collect();
+        assert_eq!(held.len(), PER_ADDRESS);
+        assert!(limits.place(check, from(2)).is_some());
+    }
+}

@@ -1,0 +1,223 @@
+//! For tests alone: a broker over the memory engine, with a clock that tests set and faults that they order, and what
+//! has to hold when things happen between the gate and the commit.
+
+use std::sync::Arc;
+
+use daypass_core::{
+    Action, Actor, Body, ChangeId, Event, Facts, Life, Node, PrivateId, Put, Shown, TextRef,
+    event::Method,
+    mint::judge_caller,
+    node::{
+        Audience, Classification, EndedCredential, Identity, KeyAlgorithm, KeyPurpose, Person, Role,
+        ScopeRule, Tier, Vendor,
+    },
+};
+use daypass_credential::{Digest, Era, Name, NodeId, Revision, Timestamp, Ttl};
+use daypass_issuer::{KeyEncryptionKey, KeyPlan, Realm, generate};
+use daypass_store::{Change, Disk, Faults, Lane, Memory, Store};
+use zeroize::Zeroizing;
+
+use crate::{
+    broker::{Broker, Limits},
+    call::{Call, RequestMark},
+    clock::{ClockGuard, tests::SetClock},
+    directory::{ObjectWish, ca_plan},
+    entropy::SystemEntropy,
+    keys::Cabinet,
+    refusal::Refusal,
+    refusals::Refusals,
+};
+
+const NOON: u64 = 1_700_000_000_000;
+const DAY: u64 = 86_400_000;
+/// The certificate that the admin shows.
+const SHOWN: u64 = 50;
+
+fn id(text: &str) -> NodeId {
+    text.parse().unwrap()
+}
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+struct Rig {
+    broker: Arc<Broker>,
+    clock: Arc<SetClock>,
+    faults: Faults,
+}
+
+impl Rig {
+    async fn new() -> Self {
+        let (faults, clock) = (Faults::none(), SetClock::at(NOON));
+        let store = Memory::open(&Disk::new(), &faults).unwrap();
+        let (kek, now) = (KeyEncryptionKey::generate().unwrap(), Timestamp::from_millis(NOON));
+        let realm = Realm {
+            issuer: "https://t.example".into(),
+            domain: "t.example".parse().unwrap(),
+            era: Era::new(1),
+        };
+        for plan in [
+            ca_plan(KeyPurpose::Identity, now),
+            KeyPlan {
+                purpose: KeyPurpose::Token,
+                algorithm: KeyAlgorithm::Es256,
+                not_before: now.before(Ttl::days(1)),
+                not_after: now.after(Ttl::days(700)),
+            },
+        ] {
+            let made = generate(plan, &realm.domain, &kek).unwrap();
+            let private = vec![(made.key.sealed, Zeroizing::new(made.sealed))];
+            write(&store, Put { node: Node::open(Body::Key(made.key)), cut: false }, private).await;
+        }
+        let contact = TextRef { id: PrivateId::new([9; 16]), hash: Digest::new([0; 32]) };
+        let identity = Identity {
+            name: name("ada-1"),
+            subject: id("person:ada"),
+            key: Digest::new([1; 32]),
+            previous: None,
+            until: now.after(Ttl::days(1)),
+        };
+        for body in [
+            Body::Person(Person { name: name("ada"), roles: [Role::Admin].into(), contact }),
+            Body::Identity(identity),
+            Body::Vendor(Vendor { name: name("acme"), parent: None, owner: name("ada") }),
+        ] {
+            write(&store, Put { node: Node::open(body), cut: false }, Vec::new()).await;
+        }
+        let keys = Cabinet::open(&store, kek, realm).await.unwrap();
+        let last = store.head().borrow().at;
+        let broker = Broker {
+            clock: ClockGuard::new(clock.clone(), Some(last)),
+            store: Arc::new(store),
+            entropy: Arc::new(SystemEntropy::new()),
+            keys,
+            era: Era::new(1),
+            limits: Limits {
+                identity_ttl: Ttl::days(1),
+                certificate_ttl: Ttl::days(1),
+                token_ttl: Ttl::minutes(60),
+            },
+            refusals: Refusals::default(),
+        };
+        Self { broker: Arc::new(broker), clock, faults }
+    }
+
+    /// A call by the admin, as the gate hands it on.
+    async fn call(&self) -> Arc<Call> {
+        let now = Timestamp::from_millis(NOON);
+        let caller = Arc::new(Shown {
+            era: Era::new(1),
+            rev: Revision::new(SHOWN),
+            lineage: "person:ada identity:ada-1".parse().unwrap(),
+            subject: id("person:ada"),
+            identity: name("ada-1"),
+            audience: None,
+            key: Digest::new([1; 32]),
+            thumbprint: Digest::new([3; 32]),
+            not_before: now,
+            expires: now.after(Ttl::days(1)),
+        });
+        let mut facts = Facts::default();
+        let lineage = caller.lineage.nodes().iter().cloned().chain([caller.id()]).collect();
+        self.broker.read(&mut facts, lineage).await.unwrap();
+        self.broker.decide(&mut facts, |facts| judge_caller(facts, &caller, Era::new(1), now)).await.unwrap();
+        Arc::new(Call { method: Method::new("Test/Call"), caller, facts })
+    }
+
+    fn single(&self) -> RequestMark {
+        RequestMark::single(&*self.broker.entropy).unwrap()
+    }
+
+    fn has_ca(&self, audience: &str) -> bool {
+        let now = Timestamp::from_millis(NOON);
+        self.broker.keys.now().ring().audience_ca(&name(audience), now).is_some()
+    }
+}
+
+async fn write(store: &dyn Store, put: Put, private: Vec<(PrivateId, Zeroizing<Vec<u8>>)>) {
+    let number = store.head().borrow().revision.get() + 1;
+    let action = Action::Written { node: put.node.id() };
+    let id = ChangeId::new(u128::from(number).to_be_bytes());
+    let mut event = Event::new(Timestamp::from_millis(NOON), id, Actor::Broker, action);
+    event.puts = vec![put];
+    store.commit(Change { event, expect: Vec::new(), private }, Lane::End).await.unwrap();
+}
+
+fn audience(called: &str, expected: Option<u64>) -> ObjectWish {
+    let scopes = vec![ScopeRule {
+        scope: "invoices.read".parse().unwrap(),
+        classification: Classification::Internal,
+        tier: Tier::Standing,
+        max_ttl: Ttl::minutes(15),
+        unbound: false,
+    }];
+    let (name, environment, staleness) = (name(called), name("production"), Ttl::seconds(30));
+    let body = Body::Audience(Audience { name, environment, scopes, staleness });
+    ObjectWish { body, text: None, expected: expected.map(Revision::new) }
+}
+
+fn reason<T>(result: Result<T, Refusal>) -> String {
+    result.err().map(|refusal| refusal.reason().to_string()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn what_a_stranger_causes_does_not_vouch_for_a_clock() {
+    let rig = Rig::new().await;
+    rig.broker.trusted_now().unwrap();
+    for wrong in [NOON - DAY, NOON + 3650 * DAY] {
+        rig.clock.set_wall(wrong);
+        assert_eq!(reason(rig.broker.trusted_now()), "clock-untrusted");
+        rig.broker.refused_stranger(&Method::new("Test/Stranger"), &Refusal::NoCertificate).await;
+        let call = rig.call().await;
+        rig.broker.end(&call, &id("vendor:acme"), "", rig.single()).await.unwrap();
+        assert_eq!(rig.broker.store.head().borrow().at.as_millis(), NOON);
+        assert_eq!(reason(rig.broker.trusted_now()), "clock-untrusted");
+    }
+    let restarted = ClockGuard::new(rig.clock.clone(), Some(rig.broker.store.head().borrow().at));
+    assert!(restarted.trusted(Timestamp::from_millis(NOON)).is_err(), "nor after a restart");
+}
+
+#[tokio::test]
+async fn a_certificate_ended_after_the_gate_looked_does_nothing_more() {
+    let rig = Rig::new().await;
+    let call = rig.call().await;
+    let ended = Body::Credential(EndedCredential { name: name(&SHOWN.to_string()) });
+    write(&*rig.broker.store, Put { node: Node { life: Life::Ended, body: ended }, cut: true }, Vec::new())
+        .await;
+    let put = rig.broker.put_object(&call, audience("billing", None), rig.single()).await;
+    assert_eq!(reason(put), "caller-ended");
+    let code = rig.broker.open_enrollment(&call, &id("person:ada"), Ttl::minutes(5)).await;
+    assert_eq!(reason(code), "caller-ended");
+    let end = rig.broker.end(&call, &id("vendor:acme"), "", rig.single()).await;
+    assert_eq!(reason(end), "caller-ended");
+}
+
+#[tokio::test]
+async fn an_audience_has_its_ca_though_nobody_waited_for_the_answer() {
+    let rig = Rig::new().await;
+    let call = rig.call().await;
+    rig.faults.stall();
+    let (broker, mark) = (rig.broker.clone(), rig.single());
+    let task = tokio::spawn(async move { broker.put_object(&call, audience("billing", None), mark).await });
+    rig.faults.stalled().await;
+    task.abort();
+    assert!(task.await.is_err());
+    rig.faults.release();
+    // Whoever asks next waits for the same store, and finds both.
+    let again =
+        rig.broker.put_object(&rig.call().await, audience("billing", None), rig.single()).await.unwrap();
+    assert!(!again.written && rig.has_ca("billing"));
+}
+
+#[tokio::test]
+async fn a_repeat_gets_its_first_answer_whatever_has_changed_since() {
+    let rig = Rig::new().await;
+    let call = rig.call().await;
+    let mark = |content: u8| RequestMark::of(&call, "req-1", || vec![content], &*rig.broker.entropy).unwrap();
+    let put = |wish, mark| rig.broker.put_object(&call, wish, mark);
+    let first = put(audience("billing", Some(0)), mark(1)).await.unwrap();
+    assert!(first.written);
+    assert_eq!(put(audience("billing", Some(0)), mark(1)).await.unwrap(), first);
+    assert_eq!(reason(put(audience("other", Some(0)), mark(2)).await), "request-id-reused");
+}
