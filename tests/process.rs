@@ -203,3 +203,38 @@ fn the_example_configuration_is_a_good_one() {
     let (status, _, stderr) = run(command.args(["check-config", "--config", example]));
     assert_eq!(status, 0, "{stderr}");
 }
+
+#[tokio::test]
+async fn the_server_certificate_renews_itself() {
+    let mut broker = Broker::init("[lifetimes]\nserver = \"3s\"\n");
+    broker.serve().await;
+    broker.admin().await.ping().await.unwrap();
+    let begun = Timestamp::from_secs(support::now());
+    support::reached(begun.after(Ttl::seconds(4))).await;
+    // The certificate of the start is over by now; a new connection meets its successor.
+    broker.admin().await.ping().await.unwrap();
+    assert!(broker.log().contains("renewed the server certificate"), "{}", broker.log());
+}
+
+#[tokio::test]
+async fn the_log_is_lines_of_json_where_that_is_asked_for() {
+    let mut broker = Broker::init("[log]\nformat = \"json\"\n");
+    broker.serve().await;
+    assert_eq!(reason(broker.enroll("x", &strange_code(&broker)).await), "code-unknown");
+    assert!(broker.stop().await);
+    let log = broker.log();
+    let messages: Vec<String> = log
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|_| panic!("{line}")))
+        .map(|line| line["fields"]["message"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    assert!(
+        messages.contains(&"serving".to_owned()) && messages.contains(&"stopped".to_owned()),
+        "{messages:?}"
+    );
+}
+
+/// A code that the broker never made, with its own root in it.
+fn strange_code(broker: &Broker) -> daypass_credential::EnrollmentCode {
+    daypass_credential::EnrollmentCode::new([7; 16], broker.first_code().root())
+}

@@ -449,3 +449,78 @@ async fn an_audience_is_as_large_as_its_rules_say_or_refused_by_them() {
     }
     assert!(largest > 10, "only {largest} scopes");
 }
+
+#[tokio::test]
+async fn health_is_open_and_reflection_is_for_those_who_are_known() {
+    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    };
+    let world = World::new().await;
+    let stranger = connect(world.broker.address(), &pin(&world.broker), None).await.unwrap();
+    let health = HealthClient::new(stranger.clone()).check(HealthCheckRequest::default()).await.unwrap();
+    assert_eq!(health.into_inner().status, 1, "serving");
+    let ask = || {
+        let message_request = Some(MessageRequest::ListServices(String::new()));
+        tokio_stream::once(ServerReflectionRequest { host: String::new(), message_request })
+    };
+    let closed = ServerReflectionClient::new(stranger).server_reflection_info(ask()).await;
+    refused(closed, Code::Unauthenticated, "no-certificate");
+    let open = ServerReflectionClient::new(world.admin.channel()).server_reflection_info(ask()).await;
+    let answer = open.unwrap().into_inner().message().await.unwrap().unwrap();
+    let Some(MessageResponse::ListServicesResponse(listed)) = answer.message_response else {
+        panic!("no list")
+    };
+    assert!(
+        listed.service.iter().any(|service| service.name == "daypass.v1.CredentialService"),
+        "{listed:?}"
+    );
+}
+
+#[tokio::test]
+async fn messages_are_bounded_and_unknown_methods_are_refused() {
+    let world = World::new().await;
+    let mut client = DiagnosticsServiceClient::new(world.admin.channel());
+    let large = |bytes: usize| v1::PingRequest { padding: vec![0; bytes].into(), answer_size: 0 };
+    refused(client.ping(large(8 * 1024 + 1)).await, Code::InvalidArgument, "bad-request");
+    assert_eq!(client.ping(large(70 * 1024)).await.unwrap_err().code(), Code::OutOfRange);
+    client.ping(large(8 * 1024)).await.unwrap();
+    let mut raw = tonic::client::Grpc::new(world.admin.channel());
+    raw.ready().await.unwrap();
+    let path = http::uri::PathAndQuery::from_static("/daypass.v1.CredentialService/MintEverything");
+    let codec = tonic_prost::ProstCodec::<v1::PingRequest, v1::PingResponse>::default();
+    let answer = raw.unary(tonic::Request::new(v1::PingRequest::default()), path, codec).await;
+    refused(answer, Code::Unimplemented, "unknown-method");
+}
+
+#[tokio::test]
+async fn everybody_finds_the_public_keys() {
+    let world = World::new().await;
+    let sync = world.application("sync", "sync").await;
+    let (_, token) = mint(&sync).await.unwrap();
+    let stranger = connect(world.broker.address(), &pin(&world.broker), None).await.unwrap();
+    let mut client = v1::verification_service_client::VerificationServiceClient::new(stranger);
+    let bundle = client.get_trust_bundle(v1::GetTrustBundleRequest::default()).await.unwrap().into_inner();
+    assert_eq!(
+        (bundle.issuer.as_str(), bundle.trust_domain.as_str()),
+        ("https://test.example", "test.example")
+    );
+    assert_eq!(bundle.audiences.len(), 3);
+    let keys: serde_json::Value = serde_json::from_str(&bundle.jwks).unwrap();
+    let key = &keys["keys"][0];
+    assert_eq!((key["alg"].as_str(), key["crv"].as_str()), (Some("ES256"), Some("P-256")));
+    assert!(token.reveal().starts_with("eyJ") && key["kid"].as_str().unwrap().starts_with("tok-"));
+    let roots = |bundle: &v1::AudienceBundle| bundle.roots.clone();
+    let one = v1::GetTrustBundleRequest { audience: "billing".into() };
+    let billing = client.get_trust_bundle(one).await.unwrap().into_inner().audiences;
+    assert_eq!(billing.len(), 1);
+    assert!(
+        bundle
+            .audiences
+            .iter()
+            .filter(|other| other.audience != "billing")
+            .all(|other| roots(other) != roots(&billing[0]))
+    );
+    assert!(!billing[0].roots.contains(&bundle.broker_roots[0]));
+}
