@@ -6,7 +6,8 @@ mod support;
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    path::Path,
     process::{Command, Output},
 };
 
@@ -101,14 +102,51 @@ async fn a_damaged_store_is_refused_and_said() {
 }
 
 #[tokio::test]
-async fn a_store_that_cannot_be_written_is_refused_and_said() {
+async fn without_its_store_a_broker_says_what_to_do() {
     let broker = Broker::init("");
     let data = broker.path().join("data");
-    // Root writes whatever the mode says, but not where a file stands in the way of a directory.
     fs::rename(&data, broker.path().join("away")).unwrap();
     fails(&broker, &["serve"], 1, "run `daypassd init` first");
     fs::write(&data, "").unwrap();
     fails(&broker, &["serve"], 1, "cannot");
+}
+
+/// The user who owns nothing.
+const NOBODY: u32 = 65_534;
+
+#[tokio::test]
+async fn a_store_that_cannot_be_written_is_refused_and_said() {
+    let broker = Broker::init("");
+    let readable = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let store = broker.store_path();
+    for entry in fs::read_dir(&store).unwrap() {
+        let path = entry.unwrap().path();
+        readable(&path, if path.is_dir() { 0o555 } else { 0o444 });
+    }
+    for folder in [store.as_path(), &broker.path().join("data"), broker.path()] {
+        readable(folder, 0o555);
+    }
+    // Root writes whatever the mode says, so that somebody else has to try.
+    let root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    let (status, stderr) = if root {
+        chown(broker.path().join("key"), Some(NOBODY), None).unwrap();
+        let mut command = Command::new("setpriv");
+        command.args([
+            &format!("--reuid={NOBODY}"),
+            "--clear-groups",
+            env!("CARGO_BIN_EXE_daypassd"),
+            "serve",
+        ]);
+        let config = broker.path().join("daypassd.toml");
+        let (status, _, stderr) = run(command.arg("--config").arg(config));
+        (status, stderr)
+    } else {
+        let (status, _, stderr) = run(&mut broker.command(&["serve"]));
+        (status, stderr)
+    };
+    readable(broker.path(), 0o755);
+    assert_eq!(status, 1, "{stderr}");
+    assert!(stderr.contains("cannot be used") && !stderr.contains("panicked"), "{stderr}");
 }
 
 /// Adds an event of this instant to a stopped broker's log.

@@ -1,6 +1,6 @@
 //! The broker: its use cases (a folder per concept, a file per verb), the gRPC surface over them, and the process.
 //!
-//! A request comes in through [`grpc`], which alone knows the wire: it authenticates the caller, finds the method in
+//! A request comes in through `grpc`, which alone knows the wire: it authenticates the caller, finds the method in
 //! its table, and hands a typed wish to a use case. A use case reads facts, lets `daypass-core` decide, records the
 //! decision in the store, and only then signs.
 
