@@ -1,16 +1,15 @@
 //! Minting a client certificate.
 
 use daypass_core::{
-    Action, Denial, Permit,
+    Denial, Facts, Permit,
     event::{CertificateRecord, Nonce},
     mint::{CertificateAsk, Terms, decide_certificate},
 };
 use daypass_credential::{Name, NodeId, NodeKind, Revision, Ttl};
 use daypass_issuer::Csr;
-use daypass_store::Lane;
 
 use crate::{
-    broker::{Broker, Decision, Plan, Recorded},
+    broker::Broker,
     call::{Call, RequestMark},
     keys::Keys,
     refusal::Refusal,
@@ -51,25 +50,8 @@ impl Broker {
         let mut facts = call.facts.clone();
         let hints = [(NodeKind::Audience, &wish.audience), (NodeKind::Key, key)];
         self.read(&mut facts, hints.map(|(kind, name)| NodeId::new(kind, name.clone())).into()).await?;
-        let recorded = self
-            .record(mark, Lane::Normal, facts, |facts, now| {
-                let permit = decide_certificate(facts, &call.caller, &ask, &terms, now)?;
-                let action = Action::CertificateMinted(permit.record().clone());
-                let (outcome, actor) = (permit, call.actor());
-                Ok(Decision::Write(Box::new(Plan { outcome, actor, action, puts: vec![], private: vec![] })))
-            })
-            .await?;
-        let (permit, revision) = match recorded {
-            Recorded::Now(permit, revision) => {
-                (permit, revision.ok_or_else(|| Refusal::internal("no revision"))?)
-            }
-            Recorded::Before(revision, event) => {
-                let permit = Permit::certificate_again(&event).ok_or(Refusal::RequestIdReused)?;
-                let record = permit.record();
-                self.still_alive(revision, record.expires, &record.lineage, now).await?;
-                (permit, revision)
-            }
-        };
+        let decide = |facts: &Facts, now| decide_certificate(facts, &call.caller, &ask, &terms, now);
+        let (permit, revision) = self.mint(call, mark, facts, decide).await?;
         sign(&keys, permit, revision, &wish.csr)
     }
 }
