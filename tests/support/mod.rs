@@ -435,8 +435,7 @@ pub(crate) fn openssl_csr(dir: &Path, args: &[&str]) -> Option<Vec<u8>> {
             Some(fs::read(out).unwrap())
         }
         Err(error) => {
-            assert!(std::env::var_os("DAYPASS_REQUIRE_ALL").is_none(), "openssl: {error}");
-            eprintln!("left out: openssl is missing");
+            left_out("openssl", &error);
             None
         }
     }
@@ -446,11 +445,54 @@ impl World {
     /// Waits until the admin's connection has found its way back after a restart.
     pub(crate) async fn settled(&self) {
         for _ in 0..200 {
-            if self.admin.ping().await.is_ok() {
-                return;
+            // Any answer of the broker's will do, a refusal too.
+            match self.admin.ping().await {
+                Ok(_) => return,
+                Err(error) if error.reason().is_some() => return,
+                Err(_) => {}
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("the broker does not answer after its restart");
     }
+}
+
+/// A TLS connection without a certificate that says nothing, once it is established; none where there is no openssl
+/// and that is allowed.
+pub(crate) async fn silent_tls(broker: &Broker) -> Option<tokio::process::Child> {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    let child = tokio::process::Command::new("openssl")
+        .args(["s_client", "-alpn", "h2", "-connect", &broker.address().to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => {
+            left_out("openssl", &error);
+            return None;
+        }
+    };
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if line.contains("Verify return code") {
+            break;
+        }
+    }
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    Some(child)
+}
+
+/// A tool is missing: that fails where everything is required, and is said where not.
+pub(crate) fn left_out(tool: &str, error: &std::io::Error) {
+    assert!(std::env::var_os("DAYPASS_REQUIRE_ALL").is_none(), "{tool}: {error}");
+    eprintln!("left out: {tool} is missing");
+}
+
+/// Waits until the broker has closed this connection.
+pub(crate) async fn closed(mut connection: tokio::process::Child) {
+    let ended = tokio::time::timeout(Duration::from_secs(30), connection.wait()).await;
+    assert!(ended.is_ok(), "a silent connection stays open");
 }

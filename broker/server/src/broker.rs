@@ -31,13 +31,13 @@ pub(crate) struct Broker {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) keys: Cabinet,
     pub(crate) era: Era,
-    pub(crate) limits: Limits,
+    pub(crate) lifetimes: Lifetimes,
     pub(crate) refusals: Refusals,
 }
 
 /// The broker's own limits on what it mints.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub(crate) struct Lifetimes {
     pub(crate) identity_ttl: Ttl,
     pub(crate) certificate_ttl: Ttl,
     pub(crate) token_ttl: Ttl,

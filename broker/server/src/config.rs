@@ -78,7 +78,7 @@ impl Default for Lifetimes {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Limits {
-    /// Connections.
+    /// Connections of applications; strangers, persons and verifiers have an eighth as many each.
     pub(crate) connections: usize,
     /// Calls under way on one connection.
     pub(crate) calls_per_connection: u32,

@@ -144,7 +144,7 @@ impl Broker {
         }
     }
 
-    /// Records that somebody whom nobody knows was refused. Not awaited by the one refused.
+    /// Records that somebody whom nobody knows was refused.
     pub(crate) async fn refused_stranger(&self, method: &Method, refusal: &Refusal) {
         let reason = refusal.reason();
         tracing::debug!(%method, %reason, "refused a stranger");

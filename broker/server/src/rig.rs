@@ -18,7 +18,7 @@ use daypass_store::{Change, Disk, Faults, Lane, Memory, Store};
 use zeroize::Zeroizing;
 
 use crate::{
-    broker::{Broker, Limits},
+    broker::{Broker, Lifetimes},
     call::{Call, RequestMark},
     clock::{ClockGuard, tests::SetClock},
     directory::{ObjectWish, ca_plan},
@@ -93,7 +93,7 @@ impl Rig {
             entropy: Arc::new(SystemEntropy::new()),
             keys,
             era: Era::new(1),
-            limits: Limits {
+            lifetimes: Lifetimes {
                 identity_ttl: Ttl::days(1),
                 certificate_ttl: Ttl::days(1),
                 token_ttl: Ttl::minutes(60),

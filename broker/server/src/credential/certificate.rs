@@ -44,7 +44,7 @@ impl Broker {
         // Without a CA the audience does not exist, or not for this caller: the rules say which no it is.
         let none: Name = "none".parse().map_err(Refusal::internal)?;
         let key = keys.ring().audience_ca(&wish.audience, now).map_or(&none, |key| &key.name);
-        let terms = Terms { era: self.era, key, max_ttl: self.limits.certificate_ttl };
+        let terms = Terms { era: self.era, key, max_ttl: self.lifetimes.certificate_ttl };
         let nonce = Nonce(self.entropy.bytes()?);
         let ask = CertificateAsk { audience: &wish.audience, key: wish.csr.key(), nonce, ttl: wish.ttl };
         let mut facts = call.facts.clone();

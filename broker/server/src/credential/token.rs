@@ -44,7 +44,7 @@ impl Broker {
             der => Some(keys.client_certificate(der).map_err(|_| Denial::WrongCertificate)?),
         };
         let key = keys.ring().token_key(now).ok_or(Denial::NoSigningKey)?;
-        let terms = Terms { era: self.era, key: &key.name, max_ttl: self.limits.token_ttl };
+        let terms = Terms { era: self.era, key: &key.name, max_ttl: self.lifetimes.token_ttl };
         let ask = TokenAsk {
             audience: &wish.audience,
             scopes: &wish.scopes,

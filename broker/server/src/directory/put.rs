@@ -62,7 +62,7 @@ impl Broker {
         let task = tokio::spawn(async move {
             let audience = matches!(wish.body, Body::Audience(_));
             let written = broker.write_object(&call, wish, mark).await;
-            if audience {
+            if audience && written.is_ok() {
                 // Also where nothing was written: then an earlier attempt may have been cut short.
                 broker.keys.refresh(&*broker.store).await?;
             }

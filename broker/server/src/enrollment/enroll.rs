@@ -50,7 +50,7 @@ impl Broker {
         }
         let identity = identity_name(self.entropy.bytes()?)?;
         let nonce = Nonce(self.entropy.bytes()?);
-        let terms = Terms { era: self.era, key: &ca.name, max_ttl: self.limits.identity_ttl };
+        let terms = Terms { era: self.era, key: &ca.name, max_ttl: self.lifetimes.identity_ttl };
         let ask = EnrollAsk { enrollment: name, key: csr.key(), identity: &identity, nonce };
         let actor = Actor::Code { enrollment: name.clone() };
         let mark = RequestMark::single(&*self.entropy)?;

@@ -19,7 +19,7 @@ impl Broker {
         let now = self.trusted_now()?;
         let keys = self.keys.now();
         let ca = keys.ring().identity_ca(now).ok_or(Denial::NoSigningKey)?;
-        let terms = Terms { era: self.era, key: &ca.name, max_ttl: self.limits.identity_ttl };
+        let terms = Terms { era: self.era, key: &ca.name, max_ttl: self.lifetimes.identity_ttl };
         let nonce = Nonce(self.entropy.bytes()?);
         let mark = RequestMark::single(&*self.entropy)?;
         let recorded = self

@@ -13,7 +13,6 @@ use std::{
 
 use daypass_core::{Facts, Shown, event::Method, mint::judge_caller};
 use daypass_issuer::CertificateError;
-use tokio::sync::OwnedSemaphorePermit;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
@@ -88,18 +87,19 @@ where
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let (broker, limits) = (self.broker.clone(), self.limits.clone());
         Box::pin(async move {
-            let Some((place, row)) = find(request.uri().path()) else {
+            let Some((index, row)) = find(request.uri().path()) else {
                 let refusal = Refusal::UnknownMethod;
                 note_stranger(&broker, Method::new("unknown"), Refusal::UnknownMethod);
                 return Ok(status(&refusal, None).into_http());
             };
-            let end = request.extensions().get::<Arc<End>>().cloned();
-            let Some(place) = end.as_ref().and_then(|end| limits.place(place, end.who())) else {
+            let Some(remote) = request.extensions().get::<Arc<Remote>>().cloned() else {
+                return Ok(status(&Refusal::internal("a request without its connection"), None).into_http());
+            };
+            let Some(place) = limits.place(index, remote.who()) else {
                 return Ok(status(&Refusal::Busy { retry_after: RETRY_AFTER }, None).into_http());
             };
-            let peer = end.map_or(Peer::Nobody, |end| end.peer.clone());
             let answered = async {
-                match admit(&broker, row, &peer).await {
+                match admit(&broker, row, &remote.peer).await {
                     Ok(None) => {}
                     Ok(Some(call)) => {
                         request.extensions_mut().insert(Arc::new(call));
@@ -120,16 +120,14 @@ const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 /// Who is at the other end of a connection, and from where.
 #[derive(Debug)]
-pub(crate) struct End {
+pub(crate) struct Remote {
     pub(crate) peer: Peer,
     pub(crate) address: IpAddr,
-    /// Its place among all connections.
-    pub(crate) _place: OwnedSemaphorePermit,
 }
 
-impl End {
-    /// Whose calls its calls are counted with.
-    fn who(&self) -> Who {
+impl Remote {
+    /// With whom it is counted.
+    pub(crate) fn who(&self) -> Who {
         match &self.peer {
             Peer::Known(shown) => Who::Identity(shown.identity.clone(), shown.subject.kind),
             Peer::Nobody | Peer::Refused(_) => Who::Stranger(self.address),
@@ -172,8 +170,7 @@ async fn admit_known(broker: &Broker, row: &Row, caller: &Arc<Shown>) -> Result<
 async fn judged(broker: &Broker, row: &Row, caller: &Shown, facts: &mut Facts) -> Result<(), Refusal> {
     let lineage = caller.lineage.nodes().iter().cloned().chain([caller.id()]).collect();
     broker.read(facts, lineage).await?;
-    // Ends go on under a clock that is not believed; whatever mints or checks asks for a trusted one itself.
-    let now = broker.lenient_now();
+    let now = if row.any_clock { broker.lenient_now() } else { broker.trusted_now()? };
     broker.decide(facts, |facts| judge_caller(facts, caller, broker.era, now)).await?;
     match row.callers {
         Callers::Only(kind) if kind != caller.subject.kind => {

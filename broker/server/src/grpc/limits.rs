@@ -17,7 +17,7 @@ const PER_IDENTITY: usize = 512;
 /// How many calls without a certificate of ours may be under way at once from one address.
 const PER_ADDRESS: usize = 32;
 
-/// Whose calls are counted together.
+/// Who is counted together, in calls and in connections.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Who {
     /// One identity, over all its connections.
@@ -26,19 +26,67 @@ pub(crate) enum Who {
     Stranger(IpAddr),
 }
 
-/// The limits of one broker.
-pub(crate) struct Limits {
-    methods: Vec<[Arc<Semaphore>; KINDS]>,
-    callers: Arc<Mutex<HashMap<Who, usize>>>,
+impl Who {
+    /// The kinds of caller that have places of their own.
+    pub(crate) const KINDS: usize = 4;
+
+    /// Which kind it is, below [`Self::KINDS`].
+    pub(crate) const fn kind(&self) -> usize {
+        match self {
+            Self::Stranger(_) => 0,
+            Self::Identity(_, NodeKind::Person) => 1,
+            Self::Identity(_, NodeKind::Verifier) => 2,
+            Self::Identity(..) => 3,
+        }
+    }
 }
 
-/// The kinds of caller that have places of their own.
-const KINDS: usize = 4;
+/// Counts what each has under way.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tally(Arc<Mutex<HashMap<Who, usize>>>);
 
-/// A place for one call; it is free again when this is dropped.
-pub(crate) struct Place {
+/// One of those that are counted; it counts no more when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Counted {
     who: Who,
-    callers: Arc<Mutex<HashMap<Who, usize>>>,
+    tally: Tally,
+}
+
+impl Tally {
+    /// Counts one more, unless there are `most` already.
+    pub(crate) fn count(&self, who: Who, most: usize) -> Option<Counted> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let under_way = counts.entry(who.clone()).or_default();
+        if *under_way >= most {
+            return None;
+        }
+        *under_way += 1;
+        drop(counts);
+        Some(Counted { who, tally: self.clone() })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut counts = self.tally.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(under_way) = counts.get_mut(&self.who) {
+            *under_way -= 1;
+            if *under_way == 0 {
+                counts.remove(&self.who);
+            }
+        }
+    }
+}
+
+/// The limits on calls.
+pub(crate) struct Limits {
+    methods: Vec<[Arc<Semaphore>; Who::KINDS]>,
+    callers: Tally,
+}
+
+/// What one call holds while it is under way.
+pub(crate) struct Place {
+    _caller: Counted,
     _method: OwnedSemaphorePermit,
 }
 
@@ -46,44 +94,19 @@ impl Limits {
     /// Nothing is under way yet.
     pub(crate) fn new() -> Self {
         let places = |row: &Row| std::array::from_fn(|_| Arc::new(Semaphore::new(row.at_once)));
-        Self { methods: TABLE.iter().map(places).collect(), callers: Arc::default() }
+        Self { methods: TABLE.iter().map(places).collect(), callers: Tally::default() }
     }
 
-    /// A place for a call of the method at this place of the table, if there is one.
+    /// A place for a call of the method at this index of the table, if there is one.
     pub(crate) fn place(&self, method: usize, who: Who) -> Option<Place> {
-        let kind = match &who {
-            Who::Stranger(_) => 0,
-            Who::Identity(_, NodeKind::Person) => 1,
-            Who::Identity(_, NodeKind::Verifier) => 2,
-            Who::Identity(..) => 3,
-        };
         // Without a limit nothing passes.
-        let semaphore = self.methods.get(method)?.get(kind)?.clone();
-        let permit = semaphore.try_acquire_owned().ok()?;
+        let semaphore = self.methods.get(method)?.get(who.kind())?.clone();
         let most = match &who {
             Who::Identity(..) => PER_IDENTITY,
             Who::Stranger(_) => PER_ADDRESS,
         };
-        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        let under_way = callers.entry(who.clone()).or_default();
-        if *under_way >= most {
-            return None;
-        }
-        *under_way += 1;
-        drop(callers);
-        Some(Place { who, callers: self.callers.clone(), _method: permit })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(under_way) = callers.get_mut(&self.who) {
-            *under_way -= 1;
-            if *under_way == 0 {
-                callers.remove(&self.who);
-            }
-        }
+        let caller = self.callers.count(who, most)?;
+        Some(Place { _caller: caller, _method: semaphore.try_acquire_owned().ok()? })
     }
 }
 
@@ -109,7 +132,7 @@ mod tests {
         assert!(limits.place(end(), application(2)).is_some());
         drop(held);
         assert!(limits.place(end(), application(1)).is_some());
-        assert!(limits.callers.lock().unwrap().is_empty());
+        assert!(limits.callers.0.lock().unwrap().is_empty());
     }
 
     #[test]

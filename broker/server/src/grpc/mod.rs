@@ -7,6 +7,7 @@ mod services;
 mod status;
 mod table;
 
-pub(crate) use gate::{End, GateLayer, Peer};
+pub(crate) use gate::{GateLayer, Peer, Remote};
+pub(crate) use limits::{Counted, Tally, Who};
 pub(crate) use services::routes;
 pub(crate) use table::unlisted;

@@ -169,16 +169,16 @@ impl enrollment::EnrollmentService for Handler {
         &self,
         request: Request<v1::EnrollRequest>,
     ) -> Result<Response<v1::EnrollResponse>, Status> {
-        let (row, ask) = (super::table::ENROLL, request.into_inner());
+        let (method, ask) = (super::table::ENROLL, request.into_inner());
         let parsed = ask
             .code
             .parse()
             .map_err(|error| Refusal::bad("code", error))
             .and_then(|code| Ok((code, Csr::parse(&ask.csr)?)));
         let result = match parsed {
-            Ok((code, csr)) => self.broker.enroll(&row, &code, &csr).await,
+            Ok((code, csr)) => self.broker.enroll(&method, &code, &csr).await,
             Err(refusal) => {
-                self.broker.refused_stranger(&row, &refusal).await;
+                self.broker.refused_stranger(&method, &refusal).await;
                 Err(refusal)
             }
         };

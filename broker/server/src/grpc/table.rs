@@ -28,6 +28,8 @@ pub(crate) struct Row {
     pub(crate) callers: Callers,
     /// How long it may take.
     pub(crate) deadline: Duration,
+    /// May it be called while the broker's clock is not believed? Ends alone may.
+    pub(crate) any_clock: bool,
     /// How many may be under way at once, for each kind of caller.
     pub(crate) at_once: usize,
 }
@@ -44,6 +46,7 @@ macro_rules! table {
             path: $path,
             method: Method::new(short($path)),
             callers: $callers,
+            any_clock: ends($path),
             deadline: Duration::from_secs($secs),
             at_once: $at_once,
         },)*];
@@ -65,6 +68,11 @@ table! {
     "daypass.v1.VerificationService/Introspect", Callers::Only(NodeKind::Verifier), 5 s, 4096;
     "grpc.health.v1.Health/Check", Callers::Open, 5 s, 1024;
     "grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Callers::Known, 10 s, 16;
+}
+
+/// Is this the method that ends things?
+const fn ends(path: &str) -> bool {
+    matches!(path.as_bytes(), b"daypass.v1.OffboardingService/End")
 }
 
 /// The path without our own package before it.
@@ -124,6 +132,12 @@ mod tests {
                 "grpc.health.v1.Health/Check",
             ]
         );
+    }
+
+    #[test]
+    fn only_ends_go_on_under_any_clock() {
+        let any: Vec<&str> = TABLE.iter().filter(|row| row.any_clock).map(|row| row.path).collect();
+        assert_eq!(any, ["daypass.v1.OffboardingService/End"]);
     }
 
     #[test]

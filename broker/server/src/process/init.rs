@@ -218,7 +218,7 @@ impl Begun {
         format!(
             "era        {}\nroot       sha256 {}\nadmin      {}\ncode       {}\n\n\
              Hand the code to the admin: it works once, within a day, and with the key given alone.\n\
-             Next: daypassd serve, and on the admin's machine: daypass enroll --key FILE --code-file -\n",
+             Next: daypassd serve, and on the admin's machine:\n  daypass enroll --broker HOST:PORT --key FILE --code-file CODE.txt\n",
             self.era,
             self.root_hex(),
             self.admin,

@@ -13,15 +13,16 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinHandle,
+    time::Sleep,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::transport::server::Connected;
 
 use crate::{
     broker::Broker,
-    grpc::{End, Peer},
+    grpc::{Counted, Peer, Remote, Tally, Who},
 };
 
 /// How long a handshake may take.
@@ -29,26 +30,54 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How many handshakes may be under way at once; one more, and the oldest is let go. An honest one takes
 /// milliseconds, so that mute connections cannot keep the port shut.
 const HANDSHAKES: usize = 256;
-/// Of all places for connections, one in so many may be taken by those who show no certificate of ours.
-const STRANGERS: usize = 8;
+/// How long a connection may be open before its first bytes come: HTTP/2 clients speak at once, and what has spoken
+/// is kept honest by the keep-alive.
+const FIRST_BYTES: Duration = Duration::from_secs(5);
+/// Strangers, persons and verifiers have places of their own, each this part of those for applications.
+const PART: usize = 8;
+/// How many connections of one identity may be open at once.
+const PER_IDENTITY: usize = 64;
+/// How many connections without a certificate of ours may be open at once from one address.
+const PER_ADDRESS: usize = 32;
 
 /// One connection after its handshake.
 pub(crate) struct Connection {
     stream: TlsStream<TcpStream>,
-    end: Arc<End>,
+    remote: Arc<Remote>,
+    /// Runs out unless bytes come before; gone once they did.
+    first_bytes: Option<Pin<Box<Sleep>>>,
+    _place: Place,
+}
+
+/// What one connection holds while it is open.
+struct Place {
+    _counted: Counted,
+    _kind: OwnedSemaphorePermit,
 }
 
 /// What every connection needs.
 struct Port {
     acceptor: TlsAcceptor,
     broker: Arc<Broker>,
-    known: Arc<Semaphore>,
-    strangers: Arc<Semaphore>,
+    tally: Tally,
+    kinds: [Arc<Semaphore>; Who::KINDS],
     send: mpsc::Sender<io::Result<Connection>>,
 }
 
-/// Accepts connections until nobody takes them any more. Beyond the most at once, a connection is closed after its
-/// handshake.
+impl Port {
+    /// A place for a connection, if there is one: nobody takes another kind's, nor all of their own.
+    fn place(&self, who: Who) -> Option<Place> {
+        let kind = self.kinds.get(who.kind())?.clone();
+        let most = match &who {
+            Who::Identity(..) => PER_IDENTITY,
+            Who::Stranger(_) => PER_ADDRESS,
+        };
+        Some(Place { _counted: self.tally.count(who, most)?, _kind: kind.try_acquire_owned().ok()? })
+    }
+}
+
+/// Accepts connections until nobody takes them any more. One for which there is no place is closed after its
+/// handshake. `most` is how many applications may have open.
 pub(crate) fn listen(
     listener: TcpListener,
     acceptor: TlsAcceptor,
@@ -56,9 +85,10 @@ pub(crate) fn listen(
     most: usize,
 ) -> mpsc::Receiver<io::Result<Connection>> {
     let (send, receive) = mpsc::channel(64);
-    let (known, strangers) =
-        (Arc::new(Semaphore::new(most)), Arc::new(Semaphore::new((most / STRANGERS).max(1))));
-    let port = Arc::new(Port { acceptor, broker, known, strangers, send });
+    let part = (most / PART).max(1);
+    // In the order of `Who::kind`: strangers, persons, verifiers, applications.
+    let kinds = [part, part, part, most].map(|places| Arc::new(Semaphore::new(places)));
+    let port = Arc::new(Port { acceptor, broker, tally: Tally::default(), kinds, send });
     tokio::spawn(accept(listener, port));
     receive
 }
@@ -109,13 +139,13 @@ async fn handshake(socket: TcpStream, address: SocketAddr, port: &Port) -> Optio
             return None;
         }
     };
-    let peer = peer(&stream, &port.broker);
-    let places = if matches!(peer, Peer::Known(_)) { &port.known } else { &port.strangers };
-    let Ok(place) = places.clone().try_acquire_owned() else {
+    let remote = Remote { peer: peer(&stream, &port.broker), address: address.ip() };
+    let Some(place) = port.place(remote.who()) else {
         tracing::warn!(%address, "no place for another connection");
         return None;
     };
-    Some(Connection { stream, end: Arc::new(End { peer, address: address.ip(), _place: place }) })
+    let first_bytes = Some(Box::pin(tokio::time::sleep(FIRST_BYTES)));
+    Some(Connection { stream, remote: Arc::new(remote), first_bytes, _place: place })
 }
 
 /// Whose certificate was shown.
@@ -130,16 +160,28 @@ fn peer(stream: &TlsStream<TcpStream>, broker: &Broker) -> Peer {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = Arc<End>;
+    type ConnectInfo = Arc<Remote>;
 
-    fn connect_info(&self) -> Arc<End> {
-        self.end.clone()
+    fn connect_info(&self) -> Arc<Remote> {
+        self.remote.clone()
     }
 }
 
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            this.first_bytes = None;
+        }
+        if read.is_pending()
+            && let Some(late) = &mut this.first_bytes
+            && late.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        read
     }
 }
 

@@ -26,7 +26,7 @@ use super::{
     tls::{ServerIdentity, server_config},
 };
 use crate::{
-    broker::{Broker, Limits},
+    broker::{Broker, Lifetimes},
     clock::{ClockGuard, SystemClock},
     config::Config,
     entropy::SystemEntropy,
@@ -150,7 +150,7 @@ async fn broker(
         entropy: Arc::new(SystemEntropy::new()),
         keys,
         era: begun.era,
-        limits: Limits {
+        lifetimes: Lifetimes {
             identity_ttl: lifetimes.identity,
             certificate_ttl: lifetimes.certificate,
             token_ttl: lifetimes.token,
@@ -199,17 +199,18 @@ async fn renew_certificate(broker: Arc<Broker>, config: Config, identity: Arc<Se
     let two_thirds = |from: Timestamp| Timestamp::from_millis(from.as_millis() + life.as_millis() / 3 * 2);
     let look =
         Duration::from_millis(life.as_millis() / 60).clamp(Duration::from_secs(1), Duration::from_secs(60));
-    let mut due = two_thirds(broker.clock.now());
+    let mut issued = broker.clock.now();
     loop {
         tokio::time::sleep(look).await;
         let now = broker.clock.now();
-        if now < due {
+        // A clock that was set back meets a certificate from the future: that one has to go as well.
+        if issued <= now && now < two_thirds(issued) {
             continue;
         }
         match server_key(&broker, &config, now) {
             Ok(key) => {
                 identity.replace(key);
-                due = two_thirds(now);
+                issued = now;
                 tracing::info!("renewed the server certificate");
             }
             Err(error) => tracing::error!(%error, "cannot renew the server certificate"),
