@@ -199,7 +199,7 @@ async fn a_log_silent_for_long_asks_for_somebodys_word() {
     let now = Timestamp::from_secs(support::now());
     event_at(&broker, now.before(Ttl::days(31))).await;
     broker.serve().await;
-    assert_eq!(reason(broker.enroll("dana", broker.first_code()).await), "clock-untrusted");
+    assert_eq!(reason(broker.enroll("early", broker.first_code()).await), "clock-untrusted");
     assert!(broker.stop().await);
     assert_eq!(run(&mut broker.command(&["clock", "accept"])).0, 0);
     broker.serve().await;

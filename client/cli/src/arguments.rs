@@ -11,8 +11,9 @@ use crate::{
 
 /// Short-lived credentials for the software that you let in.
 ///
-/// A broker (`daypassd`) hands out day passes: client certificates and tokens, narrow, owned, and dead everywhere at
-/// once when what they rest on is ended. This command is how applications, persons and verifiers talk to it.
+/// A broker (`daypassd`) hands out day passes: client certificates and tokens, narrow, owned, and short-lived. When
+/// what they rest on is ended they are dead at the broker at once, and for whoever asks it; a relying party that only
+/// checks signatures does not hear of it. This command is how applications, persons and verifiers talk to the broker.
 #[derive(Debug, Parser)]
 #[command(name = "daypass", version, max_term_width = 100, after_help = HINT, after_long_help = LONG)]
 pub(crate) struct Arguments {
@@ -78,9 +79,9 @@ pub(crate) enum Verb {
     /// Run the broker's own command line.
     #[command(hide = true, disable_help_flag = true)]
     Daypassd {
-        /// Stop with whoever started it.
-        #[arg(long)]
-        tied: bool,
+        /// Stop with whoever started it: the process with this id.
+        #[arg(long, value_name = "PID")]
+        tied: Option<u32>,
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, num_args = 0..)]
         arguments: Vec<OsString>,
     },
@@ -94,7 +95,7 @@ Examples:
   daypass enroll --broker broker.example:7443 --code-file code.txt
   daypass cert --audience billing --out ./billing        key.pem and cert.pem
   daypass token --audience billing --scope invoices.read --cert billing/cert.pem
-  daypass end vendor:acme                                everything under it is dead, at once
+  daypass end vendor:acme                                everything under it is dead at the broker
 
 Exit codes:
   0  done
@@ -102,12 +103,13 @@ Exit codes:
   2  bad input: the command line, a file, or what the broker calls malformed
   3  refused: the broker said no (its reason code is shown), or a credential is not good
   4  unreachable: no broker answers, or it is busy or unwell; try again
-  5  partial: some of it was done
+  5  reserved: no verb ends with it
   6  what answers is not the broker that it should be
   130  interrupted
 
-With `-o json` an error is one line on standard error:
-  {\"error\":{\"kind\":\"refused\",\"reason\":\"scope-not-entitled\",\"message\":\"…\",\"refusal\":41,\"next\":\"…\"}}";
+With `-o json` an error of a verb is one line on standard error:
+  {\"error\":{\"kind\":\"refused\",\"reason\":\"scope-not-entitled\",\"message\":\"…\",\"refusal\":41,\"next\":\"…\"}}
+A command line that cannot be read is told in plain text, whatever -o says, with exit code 2.";
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 
 use std::{
     ffi::OsString,
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
     process::{ExitCode, Stdio},
     time::Duration,
@@ -20,14 +20,27 @@ use tokio::{
 
 use crate::failure::Failure;
 
-/// Becomes the broker: hands the rest of the command line to it. One that is tied stops with whoever started it.
-pub(crate) fn become_broker(tied: bool, arguments: Vec<OsString>) -> ExitCode {
-    // A process that dies without a word can leave no broker behind.
+/// Becomes the broker: hands the rest of the command line to it. One that is tied stops with the process that started
+/// it, even if that one is killed; on Linux only, as elsewhere the system has no such thing.
+pub(crate) fn become_broker(tied: Option<u32>, arguments: Vec<OsString>) -> ExitCode {
     #[cfg(target_os = "linux")]
-    if tied && rustix::process::set_parent_process_death_signal(Some(Signal::TERM)).is_err() {
+    if let Some(parent) = tied
+        && !tie_to(parent)
+    {
         return ExitCode::FAILURE;
     }
+    #[cfg(not(target_os = "linux"))]
+    let _ = tied;
     daypass_broker::daypassd(std::iter::once("daypassd".into()).chain(arguments).collect())
+}
+
+/// Asks for a signal when the parent ends. One that ended before that was asked sends none: then this is somebody
+/// else's child by now.
+#[cfg(target_os = "linux")]
+fn tie_to(parent: u32) -> bool {
+    let asked = rustix::process::set_parent_process_death_signal(Some(Signal::TERM)).is_ok();
+    let now = rustix::process::getppid().and_then(|pid| u32::try_from(pid.as_raw_pid()).ok());
+    asked && now == Some(parent)
 }
 
 /// The folder of a broker: its configuration, its key, its store and its log.
@@ -37,11 +50,17 @@ pub(crate) struct Site {
 }
 
 /// What `daypassd init` answers, as far as it matters here.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 pub(crate) struct Begun {
     pub(crate) era: String,
     pub(crate) root_sha256: String,
     enrollment_code: String,
+}
+
+impl fmt::Debug for Begun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Begun").field("era", &self.era).finish_non_exhaustive()
+    }
 }
 
 impl Begun {
@@ -125,7 +144,8 @@ impl Site {
         let mut command = Command::new(
             this.map_err(|error| Failure::Internal(format!("cannot find this program: {error}")))?,
         );
-        command.args(["daypassd", "--tied", verb, "--config"]).arg(self.configuration());
+        command.args(["daypassd", "--tied", &std::process::id().to_string(), verb, "--config"]);
+        command.arg(self.configuration());
         command.stdin(Stdio::null()).kill_on_drop(true);
         // In a group of its own, so that an interrupt from the terminal reaches this process alone, which then stops it.
         command.process_group(0);

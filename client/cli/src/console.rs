@@ -90,10 +90,18 @@ impl Console {
 }
 
 fn print(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
+    print_to(&mut io::stdout().lock(), text)
+}
+
+fn print_to(out: &mut impl io::Write, text: &str) -> Result<(), Failure> {
     let newline = if text.ends_with('\n') { "" } else { "\n" };
-    let printed = write!(out, "{text}{newline}").and_then(|()| out.flush());
-    printed.map_err(|error| Failure::Internal(format!("cannot write to standard output: {error}")))
+    match write!(out, "{text}{newline}").and_then(|()| out.flush()) {
+        // Whoever reads it has seen enough, as `head` has.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => {
+            printed.map_err(|error| Failure::Internal(format!("cannot write to standard output: {error}")))
+        }
+    }
 }
 
 /// Reads a file, or standard input where the name is `-`; at most 64 KiB, into a buffer that is wiped.
@@ -162,6 +170,21 @@ mod tests {
         let json = json_plain(&serde_json::to_string_pretty(&[HOSTILE]).unwrap());
         assert!(!json.chars().any(|c| steers(c) && c != '\n'), "{json:?}");
         assert_eq!(serde_json::from_str::<[String; 1]>(&json).unwrap(), [HOSTILE]);
+    }
+
+    #[test]
+    fn a_reader_that_has_seen_enough_is_no_failure() {
+        struct Broken(io::ErrorKind);
+        impl io::Write for Broken {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(self.0.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        assert!(print_to(&mut Broken(io::ErrorKind::BrokenPipe), "x").is_ok());
+        assert!(print_to(&mut Broken(io::ErrorKind::StorageFull), "x").is_err());
     }
 
     #[test]

@@ -26,7 +26,7 @@ impl Exit {
             Self::BadInput => 2,
             Self::Refused => 3,
             Self::Unreachable => 4,
-            // 5 is for verbs that do many things, of which some failed.
+            // 5 is reserved for verbs that do many things, of which some failed; there is none yet.
             Self::OtherBroker => 6,
             Self::Interrupted => 130,
         }

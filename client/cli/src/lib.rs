@@ -17,7 +17,7 @@ mod quickstart;
 mod shapes;
 mod verification;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, io, process::ExitCode};
 
 use clap::Parser as _;
 
@@ -34,7 +34,11 @@ pub fn daypass(arguments: Vec<OsString>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are no errors, and go to standard output; clap knows which is which.
-            let printed = error.print();
+            let printed = error.print().or_else(|error| match error.kind() {
+                // Whoever reads it has seen enough.
+                io::ErrorKind::BrokenPipe => Ok(()),
+                _ => Err(error),
+            });
             let exit = if error.use_stderr() || printed.is_err() { Exit::BadInput } else { Exit::Done };
             return exit.into();
         }

@@ -6,7 +6,10 @@ use daypass_sdk::{Connection, Home};
 
 use crate::{console::Console, failure::Failure, shapes};
 
-/// End something: everything that rests on it is dead at once, and its name is spent for ever.
+/// End something: everything that rests on it is dead at the broker at once, and its name is spent for ever.
+///
+/// Whoever asks the broker about a credential hears of it with the next answer. A relying party that only checks
+/// signatures does not: there, what was minted before is good until it expires.
 ///
 /// A vendor, contract, application, person, audience or verifier; one instance (`identity:…`); an open enrolment
 /// (`enrollment:…`); or a single credential, by its number (`credential:4711`).

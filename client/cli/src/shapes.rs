@@ -1,6 +1,8 @@
 //! The documents of `-o json`: every shape that a program may rely on. Fields are added, never renamed or removed.
 //! Instants are RFC 3339 texts in UTC, and every id is as `kind:name`.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::directory::Manifest;
@@ -44,12 +46,18 @@ pub(crate) struct Identity {
 }
 
 /// `open-enrollment`
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub(crate) struct Opened {
     pub(crate) code: String,
     pub(crate) subject: String,
     pub(crate) id: String,
     pub(crate) expires_at: String,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// `cert`
@@ -63,12 +71,18 @@ pub(crate) struct Certificate {
 }
 
 /// `token`
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub(crate) struct Token<'a> {
     pub(crate) token: &'a str,
     pub(crate) revision: u64,
     pub(crate) expires_at: String,
     pub(crate) bound_by: String,
+}
+
+impl fmt::Debug for Token<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").field("revision", &self.revision).finish_non_exhaustive()
+    }
 }
 
 /// `verify`: of a credential that is not good only `active` is said.
@@ -187,6 +201,14 @@ mod tests {
     #[test]
     fn of_a_credential_that_is_not_good_nothing_else_is_said() {
         assert_eq!(serde_json::to_value(Verdict::default()).unwrap(), json!({"active": false}));
+    }
+
+    #[test]
+    fn secrets_are_not_printed_by_accident() {
+        let (code, text) = ("hunter2".to_owned(), String::new);
+        let opened = Opened { code, subject: text(), id: text(), expires_at: text() };
+        let token = Token { token: "hunter2", revision: 7, expires_at: text(), bound_by: text() };
+        assert_eq!(format!("{opened:?} {token:?}"), "Opened { id: \"\", .. } Token { revision: 7, .. }");
     }
 
     #[test]

@@ -128,7 +128,8 @@ mod tests {
         let trust = Trust::Pin(daypass_credential::Digest::new([0; 32]));
         let error = connect(&address, &trust, None).await.unwrap_err();
         assert!(
-            matches!(&error, Error::Unreachable { broker, .. } if *broker == address.to_string()),
+            matches!(&error, Error::Unreachable { broker, source }
+                if *broker == address.to_string() && source.to_string() == "connection refused"),
             "{error:?}"
         );
     }

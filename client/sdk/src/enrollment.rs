@@ -5,7 +5,7 @@ use daypass_proto::v1::{self, enrollment_service_client::EnrollmentServiceClient
 use rustls_pki_types::CertificateDer;
 
 use crate::{
-    Address, Connection, Directory, Error, Home, Identity, PrivateKey, Trust,
+    Address, Connection, Directory, Error, Home, Identity, PrivateKey, RefusalClass, Trust,
     connection::connect,
     identity::Held,
     tls::fingerprint,
@@ -18,7 +18,7 @@ use crate::{
 /// next one asks with the same key, and gets the same answer.
 ///
 /// # Errors
-/// [`Error::BadInput`] if the home is taken; else see [`Error`].
+/// [`Error::BadInput`] if the home is taken, or waits for an attempt with another key; else see [`Error`].
 pub async fn enroll(
     home: &Home,
     broker: &Address,
@@ -29,11 +29,13 @@ pub async fn enroll(
     let channel = connect(broker, &Trust::Pin(code.root()), None).await?;
     let _alone = home.alone().await?;
     vacant(home)?;
-    let key = home.next_key(key)?;
+    let fresh = !home.awaits_answer()?;
+    let key = home.next_key(key, None)?;
     let request = v1::EnrollRequest { code: code.reveal(), csr: key.csr()?.into() };
     let answer = EnrollmentServiceClient::new(channel).enroll(request).await;
-    let answer =
-        answer.map_err(|status| refused(home, Error::from_status(&broker.to_string(), status)))?.into_inner();
+    let answer = answer
+        .map_err(|status| refused(home, Error::from_status(&broker.to_string(), status), fresh))?
+        .into_inner();
     let root = wire::certificate(&answer.root)?;
     if fingerprint(&root) != code.root() {
         return Err(Error::BadAnswer("the root is not the one that the code names"));
@@ -59,10 +61,10 @@ pub async fn renew(home: &Home) -> Result<Identity, Error> {
     // Somebody else may have renewed it while this one waited.
     let identity = home.identity()?;
     let connection = Connection::open(&identity).await?;
-    let key = home.next_key(None)?;
+    let key = home.next_key(None, Some(&identity.key))?;
     let request = v1::RenewIdentityRequest { csr: key.csr()?.into() };
     let answer = EnrollmentServiceClient::new(connection.channel()).renew_identity(request).await;
-    let answer = answer.map_err(|status| refused(home, connection.fault(status)))?.into_inner();
+    let answer = answer.map_err(|status| refused(home, connection.fault(status), false))?.into_inner();
     let held = held(wire::minted(answer.certificate)?, identity.root());
     let renewed = Identity { key, held, ..identity };
     home.keep(&renewed)?;
@@ -79,9 +81,11 @@ fn vacant(home: &Home) -> Result<(), Error> {
     Ok(())
 }
 
-/// A key that the broker will not have is forgotten, so that the next attempt makes another.
-fn refused(home: &Home, error: Error) -> Error {
-    if error.reason() == Some("key-reused")
+/// A key that the broker will not have is forgotten, so that the next attempt can take another. So is a fresh one, that
+/// no attempt before asked with, if the code was not taken from it: nothing can have been made for it.
+fn refused(home: &Home, error: Error, fresh: bool) -> Error {
+    let unknown = matches!(&error, Error::Refused(no) if no.class == RefusalClass::Unauthenticated);
+    if (error.reason() == Some("key-reused") || fresh && unknown)
         && let Err(error) = home.forget_next_key()
     {
         return error;
@@ -120,5 +124,32 @@ impl Directory {
             expires_at: wire::instant(answer.expires_at)?,
             id: wire::node(&answer.id)?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Refusal;
+
+    #[test]
+    fn only_a_key_that_nothing_was_made_for_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path());
+        let no = |reason: &str, class| {
+            Error::Refused(Refusal { reason: reason.into(), message: "no".into(), revision: None, class })
+        };
+        let other = || no("other-key-expected", RefusalClass::Unauthenticated);
+        let lost = || Error::Unreachable { broker: "b:1".into(), source: "x".into() };
+        for (error, fresh, kept) in [
+            (other(), true, false),
+            (other(), false, true),
+            (lost(), true, true),
+            (no("key-reused", RefusalClass::Invalid), false, false),
+        ] {
+            home.next_key(None, None).unwrap();
+            drop(refused(&home, error, fresh));
+            assert_eq!(home.awaits_answer().unwrap(), kept);
+        }
     }
 }

@@ -132,6 +132,8 @@ impl Error {
         }
         let details = status.get_error_details();
         let message = clean(status.message());
+        // The broker begins with what is said here anyway.
+        let message = message.strip_prefix(BUSY_WORDS).map(str::to_owned).unwrap_or(message);
         let Some(info) = details.error_info().filter(|info| info.domain == ERROR_DOMAIN) else {
             return Self::without_reason(broker, status, message);
         };
@@ -151,16 +153,21 @@ impl Error {
     pub(crate) fn from_transport(broker: &str, source: Source) -> Self {
         let broker = broker.to_owned();
         match tls_fault(&*source) {
-            Some(rustls::Error::AlertReceived(_)) => Self::NotAccepted { broker, source },
-            Some(rustls::Error::InvalidCertificate(_)) => Self::OtherBroker { broker, source },
-            _ => Self::Unreachable { broker, source },
+            Some(fault @ rustls::Error::AlertReceived(_)) => {
+                Self::NotAccepted { broker, source: Box::new(fault.clone()) }
+            }
+            Some(fault @ rustls::Error::InvalidCertificate(_)) => {
+                Self::OtherBroker { broker, source: Box::new(fault.clone()) }
+            }
+            _ => Self::Unreachable { broker, source: underlying(&*source).into() },
         }
     }
 
     fn without_reason(broker: &str, status: Status, message: String) -> Self {
         match status.code() {
             Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
-                Self::Unreachable { broker: broker.to_owned(), source: Box::new(status) }
+                let words = if message.is_empty() { word(status.code()) } else { message };
+                Self::Unreachable { broker: broker.to_owned(), source: words.into() }
             }
             code @ (Code::Unauthenticated
             | Code::PermissionDenied
@@ -213,6 +220,47 @@ fn tls_fault<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Erro
     None
 }
 
+/// What lies under a chain of errors, in plain words. What the layers above it say is how they are made.
+fn underlying(error: &(dyn StdError + 'static)) -> String {
+    let mut last = error;
+    loop {
+        if last.is::<tonic::TimeoutExpired>() {
+            return NO_ANSWER.to_owned();
+        }
+        if let Some(words) = last.downcast_ref::<io::Error>().and_then(io_words) {
+            return words.to_owned();
+        }
+        match last.source() {
+            Some(next) => last = next,
+            None => break,
+        }
+    }
+    let words = clean(&last.to_string());
+    let says = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
+    if says(&["timed out"]) {
+        NO_ANSWER.to_owned()
+    } else if says(&["closed", "canceled", "broken pipe", "connection reset", "connection error"]) {
+        CLOSED.to_owned()
+    } else {
+        // The system's number for it is for nobody.
+        words.split(" (os error").next().unwrap_or_default().to_owned()
+    }
+}
+
+fn io_words(error: &io::Error) -> Option<&'static str> {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable,
+        NetworkUnreachable, NotConnected, TimedOut, UnexpectedEof,
+    };
+    Some(match error.kind() {
+        ConnectionRefused => "connection refused",
+        ConnectionReset | ConnectionAborted | BrokenPipe | NotConnected | UnexpectedEof => CLOSED,
+        TimedOut => NO_ANSWER,
+        HostUnreachable | NetworkUnreachable => "there is no way to it through the network",
+        _ => return None,
+    })
+}
+
 /// `PermissionDenied` as `permission-denied`.
 fn word(code: Code) -> String {
     let mut word = String::new();
@@ -243,6 +291,9 @@ pub(crate) fn clean(text: &str) -> String {
 }
 
 const BUSY: &str = "busy";
+const BUSY_WORDS: &str = "the broker is busy: ";
+const CLOSED: &str = "the connection was closed";
+const NO_ANSWER: &str = "no answer in time";
 
 #[cfg(test)]
 mod tests {
@@ -277,6 +328,30 @@ mod tests {
             matches!(error, Error::Busy { retry_after: Some(after), .. } if after.as_millis() == 50),
             "{error:?}"
         );
+    }
+
+    #[test]
+    fn busy_is_said_once() {
+        let details = ErrorDetails::with_error_info("busy", ERROR_DOMAIN, HashMap::new());
+        let text = "the broker is busy: try again in a moment";
+        let status = Status::with_error_details(Code::ResourceExhausted, text, details);
+        assert_eq!(Error::from_status("b:1", status).to_string(), text);
+    }
+
+    #[test]
+    fn what_lies_under_it_is_told_in_plain_words() {
+        let words = |error: Error| error.source().unwrap().to_string();
+        for (kind, expected) in [
+            (io::ErrorKind::ConnectionRefused, "connection refused"),
+            (io::ErrorKind::BrokenPipe, CLOSED),
+            (io::ErrorKind::TimedOut, NO_ANSWER),
+        ] {
+            let status = Status::from_error(Box::new(io::Error::from(kind)));
+            assert_eq!(words(Error::from_status("b:1", status)), expected);
+        }
+        let status = Status::from_error("operation was canceled: connection closed".into());
+        assert_eq!(words(Error::from_status("b:1", status)), CLOSED);
+        assert_eq!(words(Error::from_status("b:1", Status::unavailable("going away"))), "going away");
     }
 
     #[test]

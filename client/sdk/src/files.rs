@@ -1,9 +1,13 @@
 //! Files that hold secrets, or that must never be half written: private from their first byte, replaced as a whole.
 
 use std::{
+    ffi::OsStr,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    },
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU32, Ordering},
@@ -73,6 +77,20 @@ pub(crate) fn remove(path: &Path) -> Result<(), Error> {
     }
 }
 
+/// Removes what a writer of these files left beside them if it was killed. Only for whoever keeps all other writers out.
+pub(crate) fn sweep(paths: &[&Path]) -> Result<(), Error> {
+    for path in paths {
+        let folder = folder(path);
+        for entry in fs::read_dir(folder).map_err(at(folder))? {
+            let entry = entry.map_err(at(folder))?;
+            if path.file_name().is_some_and(|name| is_temporary_of(name, &entry.file_name())) {
+                remove(&entry.path())?;
+            }
+        }
+    }
+    Ok(())
+}
+
 fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
     move |source| Error::Files { path, source }
@@ -111,6 +129,16 @@ fn beside(path: &Path) -> io::Result<PathBuf> {
     temporary.push(name);
     temporary.push(format!(".{}.{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
     Ok(folder(path).join(temporary))
+}
+
+/// Is this a name that `beside` gives?
+fn is_temporary_of(name: &OsStr, candidate: &OsStr) -> bool {
+    let rest = candidate.as_bytes().strip_prefix(b".").and_then(|rest| rest.strip_prefix(name.as_bytes()));
+    let Some(rest) = rest.and_then(|rest| rest.strip_prefix(b".")) else { return false };
+    let mut parts = rest.split(|byte| *byte == b'.');
+    let mut number =
+        || parts.next().is_some_and(|part| !part.is_empty() && part.iter().all(u8::is_ascii_digit));
+    number() && number() && parts.next().is_none()
 }
 
 #[cfg(test)]
@@ -162,19 +190,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         let held = hold(&path).unwrap();
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let waiting = std::thread::spawn({
-            let path = path.clone();
-            move || {
-                let held = hold(&path).unwrap();
-                sender.send(()).unwrap();
-                drop(held);
-            }
-        });
-        assert!(receiver.try_recv().is_err());
+        let other = OpenOptions::new().write(true).open(&path).unwrap();
+        assert!(matches!(other.try_lock(), Err(fs::TryLockError::WouldBlock)));
         drop(held);
-        receiver.recv().unwrap();
-        waiting.join().unwrap();
+        other.try_lock().unwrap();
+        drop(other);
+        drop(hold(&path).unwrap());
     }
 
     #[test]

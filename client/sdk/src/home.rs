@@ -51,7 +51,8 @@ impl Home {
         let identity = stored.and_then(|stored| stored.identity());
         identity.ok_or_else(|| {
             Error::BadInput(format!(
-                "`{}` is damaged: put back a copy of it, or enrol into another folder",
+                "`{}` is damaged: enrol anew, into another folder (an old copy of it may be from before a renewal, \
+                 and would get the identity suspended)",
                 path.display()
             ))
         })
@@ -71,7 +72,10 @@ impl Home {
         files::make_private_folder(&self.folder)?;
         let path = self.folder.join("lock");
         let held = tokio::task::spawn_blocking(move || files::hold(&path)).await;
-        held.unwrap_or(Err(Error::Unable("wait for a lock")))
+        let held = held.unwrap_or(Err(Error::Unable("wait for a lock")))?;
+        // Whoever wrote here before and was killed may have left a key behind.
+        files::sweep(&[&self.identity_path(), &self.next_key_path()])?;
+        Ok(held)
     }
 
     /// Moves the identity in; the key that it was waiting for is no longer a next one.
@@ -81,16 +85,38 @@ impl Home {
         files::remove(&self.next_key_path())
     }
 
-    /// The key to ask with: the one given, or the one of an attempt that was broken off, or a new one.
-    pub(crate) fn next_key(&self, given: Option<PrivateKey>) -> Result<PrivateKey, Error> {
+    /// The key to ask with: the one given, or the one of an attempt that was broken off, or a new one. One that the
+    /// identity `held` has by now is left from an attempt that did succeed, and is no next one.
+    pub(crate) fn next_key(
+        &self,
+        given: Option<PrivateKey>,
+        held: Option<&PrivateKey>,
+    ) -> Result<PrivateKey, Error> {
         let path = self.next_key_path();
-        let key = match (given, files::read(&path)?.map(Zeroizing::new)) {
-            (Some(given), _) => given,
-            (None, Some(pem)) => return PrivateKey::from_pem(&pem),
+        let same = |a: &PrivateKey, b: &PrivateKey| a.public_der() == b.public_der();
+        let pending =
+            files::read(&path)?.map(Zeroizing::new).map(|pem| PrivateKey::from_pem(&pem)).transpose()?;
+        let pending = pending.filter(|pending| !held.is_some_and(|held| same(held, pending)));
+        let key = match (given, pending) {
+            // The broker may have answered that attempt, and answers no other key.
+            (Some(given), Some(pending)) if !same(&given, &pending) => {
+                return Err(Error::BadInput(format!(
+                    "an enrolment with another key was broken off in `{}`: run it again without a key of yours, to go \
+                     on with it, or choose another folder",
+                    self.folder.display()
+                )));
+            }
+            (_, Some(pending)) => return Ok(pending),
+            (Some(given), None) => given,
             (None, None) => PrivateKey::generate()?,
         };
         files::write_private(&path, key.to_pem().as_bytes())?;
         Ok(key)
+    }
+
+    /// Is there a key of an attempt that was broken off?
+    pub(crate) fn awaits_answer(&self) -> Result<bool, Error> {
+        Ok(files::read(&self.next_key_path())?.map(Zeroizing::new).is_some())
     }
 
     /// For a key that the broker will not have: the next attempt makes another.
@@ -200,7 +226,7 @@ mod tests {
         let home = Home::at(folder.path().join("sync"));
         files::make_private_folder(home.folder()).unwrap();
         assert!(matches!(home.identity(), Err(Error::NotEnrolled { .. })));
-        let key = home.next_key(None).unwrap();
+        let key = home.next_key(None, None).unwrap();
         let identity = Identity { key, ..identity() };
         home.keep(&identity).unwrap();
 
@@ -221,15 +247,45 @@ mod tests {
     fn a_second_attempt_takes_the_same_key() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::at(folder.path());
-        let next = |given| home.next_key(given).unwrap().public_der();
+        let next = |given| home.next_key(given, None).unwrap().public_der();
         let first = next(None);
         assert_eq!(fs::metadata(home.next_key_path()).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(next(None), first);
         let given = PrivateKey::generate().unwrap();
+        assert!(matches!(home.next_key(Some(given.clone()), None), Err(Error::BadInput(_))));
+        assert_eq!(next(None), first, "a key that the broker may know is not lost");
+        home.forget_next_key().unwrap();
+        assert_eq!(next(Some(given.clone())), given.public_der());
         assert_eq!(next(Some(given.clone())), given.public_der());
         assert_eq!(next(None), given.public_der());
         home.forget_next_key().unwrap();
         assert_ne!(next(None), given.public_der());
+    }
+
+    #[test]
+    fn a_key_that_is_held_by_now_is_no_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path());
+        let kept = home.next_key(None, None).unwrap();
+        let next = home.next_key(None, Some(&kept)).unwrap();
+        assert_ne!(next.public_der(), kept.public_der());
+        let again = home.next_key(None, Some(&kept)).unwrap();
+        assert_eq!(again.public_der(), next.public_der());
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_writer_left_is_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().join("sync"));
+        drop(home.alone().await.unwrap());
+        for left in [".identity.toml.71.0", ".next-key.pem.71.12", ".identity.toml.bak", "note"] {
+            fs::write(home.folder().join(left), "x").unwrap();
+        }
+        drop(home.alone().await.unwrap());
+        let left = fs::read_dir(home.folder()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut left: Vec<_> = left.collect();
+        left.sort();
+        assert_eq!(left, [".identity.toml.bak", "lock", "note"]);
     }
 
     #[test]

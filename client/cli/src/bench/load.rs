@@ -63,10 +63,11 @@ impl Padding {
             identity: pong.identity.to_string(),
             revision: pong.revision.get(),
         };
+        let expires_at = i64::try_from(token.expires_at.as_secs()).unwrap_or(i64::MAX);
         let answer = v1::MintTokenResponse {
             token: token.reveal().to_owned(),
             revision: token.revision.get(),
-            expires_at: Some(prost_types::Timestamp { seconds: i64::MAX >> 31, nanos: 0 }),
+            expires_at: Some(prost_types::Timestamp { seconds: expires_at, nanos: 0 }),
             bound_by: token.bound_by.clone(),
         };
         let room = answer.encoded_len().saturating_sub(bare.encoded_len() + FIELD);

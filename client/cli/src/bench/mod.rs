@@ -33,11 +33,11 @@ pub(crate) struct Wish {
     /// How long to measure in all, warm-up aside.
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
-    /// How many calls are under way at once.
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = positive)]
+    /// How many calls are under way at once: at most 512, as the broker has no more of one identity under way.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = in_flight)]
     in_flight: usize,
     /// Over how many connections.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = connections_at_most)]
     connections: usize,
 }
 
@@ -46,8 +46,16 @@ Examples:
   daypass bench
   daypass bench -o json --seconds 30 --in-flight 256 --connections 8";
 
-fn positive(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|n| (1..=4096).contains(n)).ok_or_else(|| "a number from 1 to 4096".into())
+fn in_flight(text: &str) -> Result<usize, String> {
+    up_to(512, text)
+}
+
+fn connections_at_most(text: &str) -> Result<usize, String> {
+    up_to(4096, text)
+}
+
+fn up_to(most: usize, text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| (1..=most).contains(n)).ok_or_else(|| format!("a number from 1 to {most}"))
 }
 
 pub(crate) async fn run(wish: Wish, console: &Console) -> Result<(), Failure> {
@@ -102,7 +110,7 @@ async fn measure(
     Ok(figures(wish, &rounds))
 }
 
-/// Who calls: instances of one application and of one verifier, a connection each.
+/// Who calls: one instance of an application and one of a verifier, each over several connections.
 async fn parties(
     wish: &Wish,
     folder: &std::path::Path,
@@ -244,6 +252,12 @@ mod tests {
 
     fn slice(calls: usize, failures: u64) -> Slice {
         Slice { micros: vec![100; calls], failures, elapsed: Duration::from_secs(1) }
+    }
+
+    #[test]
+    fn no_more_is_asked_than_the_broker_takes_of_one_identity() {
+        assert_eq!(in_flight("512"), Ok(512));
+        assert!(in_flight("513").is_err() && in_flight("0").is_err());
     }
 
     #[test]

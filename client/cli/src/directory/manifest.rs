@@ -161,7 +161,7 @@ impl Manifest {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let reader = if text.trim_start().starts_with('{') { Reader::Json(text) } else { Reader::Toml(text) };
         let kinded: Kinded = reader.read()?;
-        Ok(match kinded.kind.as_str() {
+        let manifest = match kinded.kind.as_str() {
             "vendor" => Self::Vendor(reader.read()?),
             "contract" => Self::Contract(reader.read()?),
             "application" => Self::Application(reader.read()?),
@@ -175,7 +175,24 @@ impl Manifest {
                     other.escape_default()
                 ));
             }
-        })
+        };
+        match manifest.erased() {
+            Some(field) => {
+                Err(format!("`{field}` was erased, and `{ERASED}` only says so: write a new text"))
+            }
+            None => Ok(manifest),
+        }
+    }
+
+    /// The text that stands for one that was erased: not to be written back as if it were one.
+    fn erased(&self) -> Option<&'static str> {
+        let (field, text) = match self {
+            Self::Contract(contract) => ("reference", &contract.reference),
+            Self::Application(application) => ("purpose", &application.purpose),
+            Self::Person(person) => ("contact", &person.contact),
+            Self::Vendor(_) | Self::Audience(_) | Self::Verifier(_) | Self::Identity(_) => return None,
+        };
+        (text == ERASED).then_some(field)
     }
 
     /// What it is called.
@@ -206,6 +223,9 @@ impl Reader<'_> {
         }
     }
 }
+
+/// What the broker shows in place of a text that was erased.
+const ERASED: &str = "(erased)";
 
 #[cfg(test)]
 mod tests {
@@ -244,6 +264,8 @@ entitlements = [{ audience = "billing", scopes = ["invoices.read"] }]
         assert!(bad.contains("line 4") && bad.contains("is not a name"), "{bad}");
         let missing = of(&APPLICATION.replace("environment = \"production\"\n", ""));
         assert!(missing.contains("environment"), "{missing}");
+        let erased = of(&APPLICATION.replace("fetches invoices", ERASED));
+        assert!(erased.contains("`purpose` was erased"), "{erased}");
         assert!(of("name = \"x\"").contains("kind"));
         assert!(of("kind = \"robot\"").contains("robot"));
         assert!(of("{\"kind\": \"vendor\", \"name\": 1}").contains("line 1"));

@@ -59,7 +59,8 @@ const PUT_EXAMPLES: &str = r#"Examples of objects:
   owners = { business = "dana", technical = "lee", relationship = "rosa" }
   entitlements = [{ audience = "billing", scopes = ["invoices.read"] }]
 
-What `daypass get ID` prints is such an object: change it, and write it back.
+What `daypass get ID` prints is such an object: change it, and write it back. Where it says `(erased)`, a text was
+erased: `put` takes only a new one there.
 
 Examples:
   daypass put -f vendor.toml
