@@ -135,6 +135,10 @@ async fn requests_without_proof_of_a_good_key_are_refused() {
     if let Some(weak) = openssl(&["-newkey", "rsa:1024"]) {
         refused(enroll_raw(broker, &code, weak).await, Code::InvalidArgument, "csr-weak-key");
     }
+    let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp521r1"];
+    if let Some(other) = openssl(&curve) {
+        refused(enroll_raw(broker, &code, other).await, Code::InvalidArgument, "csr-unsupported-key");
+    }
     if let Some(named) = openssl(&["-newkey", "rsa:2048", "-addext", "subjectAltName=DNS:admin.example"]) {
         refused(enroll_raw(broker, &code, named).await, Code::InvalidArgument, "csr-asks-for-names");
     }

@@ -69,7 +69,7 @@ pub fn decide_enrollment(
         return Err(Denial::OtherKeyExpected.into());
     }
     // Past its time a code leads nowhere, in whoever's hands: then it is not worth an identity either.
-    if code.spent.is_some() && now >= code.expires {
+    if now >= code.expires {
         return Err(Denial::CodeExpired.into());
     }
     if let Some(spent) = &code.spent {
@@ -77,9 +77,6 @@ pub fn decide_enrollment(
     }
     if found.life != Life::Open {
         return Err(Denial::CodeWithdrawn.into());
-    }
-    if now >= code.expires {
-        return Err(Denial::CodeExpired.into());
     }
     let id = NodeId::new(NodeKind::Identity, ask.identity.clone());
     if facts.stored(&id)?.is_some() {

@@ -221,3 +221,56 @@ async fn a_repeat_gets_its_first_answer_whatever_has_changed_since() {
     assert_eq!(put(audience("billing", Some(0)), mark(1)).await.unwrap(), first);
     assert_eq!(reason(put(audience("other", Some(0)), mark(2)).await), "request-id-reused");
 }
+
+#[tokio::test]
+async fn a_store_that_failed_is_said_and_everything_is_refused() {
+    let rig = Rig::new().await;
+    let call = rig.call().await;
+    rig.faults.fail_next();
+    let put = rig.broker.put_object(&call, audience("billing", None), rig.single()).await;
+    assert_eq!(reason(put), "store-unavailable");
+    let end = rig.broker.end(&call, &id("vendor:acme"), "", rig.single()).await;
+    assert_eq!(reason(end), "store-unavailable");
+    assert!(!rig.has_ca("billing"));
+}
+
+#[test]
+fn what_the_store_says_no_to_has_its_reason() {
+    use daypass_store::CommitError;
+    let large = CommitError::TooLarge { what: "event".into(), bytes: 9, limit: 8 };
+    assert_eq!(Refusal::from(large).reason().as_str(), "too-large");
+    let busy = CommitError::Busy { retry_after: std::time::Duration::from_millis(1) };
+    assert_eq!(Refusal::from(busy).reason().as_str(), "busy");
+}
+
+/// A call of `Health/Check`, which is open, through a gate before a service that never answers.
+async fn unanswered(gate: &crate::grpc::GateLayer) -> String {
+    use crate::grpc::{Peer, Remote};
+    use tonic_types::StatusExt;
+    use tower::{Layer, Service};
+    let never = tower::service_fn(|_: http::Request<tonic::body::Body>| {
+        std::future::pending::<Result<http::Response<tonic::body::Body>, std::convert::Infallible>>()
+    });
+    let mut request = http::Request::new(tonic::body::Body::empty());
+    *request.uri_mut() = http::Uri::from_static("/grpc.health.v1.Health/Check");
+    let remote = Remote { peer: Peer::Nobody, address: [192, 0, 2, 1].into() };
+    request.extensions_mut().insert(Arc::new(remote));
+    let answer = gate.layer(never).call(request).await.unwrap();
+    let status = tonic::Status::from_header_map(answer.headers()).unwrap();
+    status.get_error_details().error_info().unwrap().reason.clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_takes_too_long_is_cut_off_and_one_too_many_is_sent_away() {
+    let gate = crate::grpc::GateLayer::new(Rig::new().await.broker);
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..33 {
+        let gate = gate.clone();
+        calls.spawn(async move { unanswered(&gate).await });
+    }
+    let mut reasons = calls.join_all().await;
+    reasons.sort();
+    assert_eq!(reasons.iter().filter(|reason| *reason == "busy").count(), 1);
+    assert_eq!(reasons.iter().filter(|reason| *reason == "deadline").count(), 32);
+    assert_eq!(unanswered(&gate).await, "deadline", "its place is free again");
+}
