@@ -1,7 +1,7 @@
 //! Why something is refused: one enum for all decisions, each variant with its stable code. What a caller may not
 //! know to exist is refused in the words for what does not exist.
 
-use daypass_credential::{Name, NodeId, Scope, Timestamp};
+use daypass_credential::{Name, NodeId, Revision, Scope, Timestamp};
 
 use crate::{
     event::{Bound, Reason},
@@ -145,6 +145,8 @@ denials! {
     NotAllowed = "not-allowed", Forbidden, "this takes a role or an ownership that the caller does not have";
     /// No such thing, or not for this caller.
     UnknownNode { node: NodeId } = "unknown-node", NotFound, "there is no `{node}`, or the caller may not know of it";
+    /// No such refusal, or not for this caller.
+    UnknownRefusal { revision: Revision } = "unknown-refusal", NotFound, "there is no refusal at revision {revision}, or the caller may not know of it";
     /// This kind is not ended in this way.
     NotEndable { node: NodeId } = "not-endable", Invalid, "`{node}` cannot be ended by itself";
     /// A name is spent for ever.

@@ -9,6 +9,7 @@ mod call;
 mod clock;
 mod config;
 mod credential;
+mod diagnostics;
 mod directory;
 mod enrollment;
 mod entropy;

@@ -63,7 +63,7 @@ impl Broker {
         Ok(Page { objects, next })
     }
 
-    async fn object(&self, facts: &mut Facts, stored: Arc<Stored>) -> Result<Object, Refusal> {
+    pub(super) async fn object(&self, facts: &mut Facts, stored: Arc<Stored>) -> Result<Object, Refusal> {
         let id = stored.node.id();
         let effective = self.decide(facts, |facts| effective_life(facts, &id)).await?;
         let text = match text_of(&stored.node.body) {

@@ -127,7 +127,7 @@ impl Broker {
     }
 
     /// The object with its text's place filled in: the one it has, if the text is the same.
-    async fn with_text(
+    pub(super) async fn with_text(
         &self,
         body: Body,
         words: Option<&str>,

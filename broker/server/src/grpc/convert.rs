@@ -14,8 +14,9 @@ use daypass_issuer::KeyRing;
 use daypass_proto::v1::{self, object::Kind};
 
 use crate::{
-    credential::MintedCertificate,
-    directory::{Object, ObjectWish},
+    credential::{CredentialRecord, Death, MintedCertificate, ShownCredential},
+    diagnostics::RecordedRefusal,
+    directory::{Change, Object, ObjectWish, Planned},
     refusal::Refusal,
     verification::Active,
 };
@@ -61,6 +62,83 @@ pub(crate) fn certificate(minted: MintedCertificate) -> v1::Certificate {
         expires_at: Some(instant(minted.record.expires)),
         bound_by: minted.record.bound_by.to_string(),
     }
+}
+
+/// A credential, and how it stands.
+pub(crate) fn credential(shown: &ShownCredential) -> v1::Credential {
+    let record = &shown.record;
+    let kind = match record {
+        CredentialRecord::Token { .. } => v1::CredentialKind::Token,
+        CredentialRecord::Certificate(certificate) if certificate.audience.is_none() => {
+            v1::CredentialKind::Identity
+        }
+        CredentialRecord::Certificate(_) => v1::CredentialKind::Certificate,
+    };
+    let (not_before, expires, bound_by) = record.life();
+    let (dead_by, dead_since) = match &shown.death {
+        None => (String::new(), 0),
+        Some(Death::Expired) => ("expiry".to_owned(), 0),
+        Some(Death::Cut { node, at }) => (node.to_string(), at.get()),
+    };
+    v1::Credential {
+        revision: shown.revision.get(),
+        kind: kind.into(),
+        subject: record.subject().to_string(),
+        identity: record.identity().map(ToString::to_string).unwrap_or_default(),
+        audience: record.audience().map(ToString::to_string).unwrap_or_default(),
+        scopes: record.scopes().into_iter().flat_map(ScopeSet::iter).map(ToString::to_string).collect(),
+        not_before: Some(instant(not_before)),
+        expires_at: Some(instant(expires)),
+        bound_by: bound_by.to_string(),
+        lineage: record.lineage().nodes().iter().map(ToString::to_string).collect(),
+        alive: shown.death.is_none(),
+        dead_by,
+        dead_since,
+    }
+}
+
+/// What is recorded of a refusal.
+pub(crate) fn refusal(recorded: RecordedRefusal) -> v1::ExplainRefusalResponse {
+    let (subject, identity) = recorded
+        .caller
+        .map(|(subject, identity)| (subject.to_string(), identity.to_string()))
+        .unwrap_or_default();
+    v1::ExplainRefusalResponse {
+        at: Some(instant(recorded.at)),
+        method: recorded.method.to_string(),
+        reason: recorded.reason.to_string(),
+        subject,
+        identity,
+        count: recorded.count,
+    }
+}
+
+/// What writing one object would do; one that cannot be read has no id.
+pub(crate) fn planned(planned: Result<Planned, Refusal>) -> v1::PlannedObject {
+    let refused = |refusal: &Refusal| v1::PlannedObject {
+        change: v1::PlannedChange::Refused.into(),
+        reason: refusal.reason().to_string(),
+        message: refusal.to_string(),
+        ..v1::PlannedObject::default()
+    };
+    let planned = match planned {
+        Ok(planned) => planned,
+        Err(refusal) => return refused(&refusal),
+    };
+    let before = planned.before.as_ref().map(stored_object).unwrap_or_default();
+    let change =
+        |change: v1::PlannedChange| v1::PlannedObject { change: change.into(), ..Default::default() };
+    let said = match &planned.change {
+        Change::New => change(v1::PlannedChange::New),
+        Change::Unchanged => change(v1::PlannedChange::Unchanged),
+        Change::Changed { cut, applications } => v1::PlannedObject {
+            cut: *cut,
+            applications: u32::try_from(*applications).unwrap_or(u32::MAX),
+            ..change(v1::PlannedChange::Changed)
+        },
+        Change::Refused(refusal) => refused(refusal),
+    };
+    v1::PlannedObject { id: planned.id.to_string(), revision: before.revision, before: before.object, ..said }
 }
 
 /// What introspection answers.

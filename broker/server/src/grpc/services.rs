@@ -26,6 +26,8 @@ use crate::{
 
 /// The largest message that is read.
 const MAX_MESSAGE: usize = 64 * 1024;
+/// The largest plan that is read: 2,000 objects of usual size. Only persons get as far as being read.
+const MAX_PLAN: usize = 4 * 1024 * 1024;
 /// The most padding of a ping, in bytes.
 const MAX_PADDING: usize = 8 * 1024;
 
@@ -40,7 +42,7 @@ pub(crate) fn routes(broker: &Arc<Broker>) -> Routes {
         .add_service(
             diagnostics::DiagnosticsServiceServer::new(handler()).max_decoding_message_size(MAX_MESSAGE),
         )
-        .add_service(directory::DirectoryServiceServer::new(handler()).max_decoding_message_size(MAX_MESSAGE))
+        .add_service(directory::DirectoryServiceServer::new(handler()).max_decoding_message_size(MAX_PLAN))
         .add_service(
             enrollment::EnrollmentServiceServer::new(handler()).max_decoding_message_size(MAX_MESSAGE),
         )
@@ -142,6 +144,17 @@ impl credential::CredentialService for Handler {
             })
         };
         self.answer(&call, minted.await).await
+    }
+
+    async fn get_credential(
+        &self,
+        request: Request<v1::GetCredentialRequest>,
+    ) -> Result<Response<v1::GetCredentialResponse>, Status> {
+        let (call, ask) = opened(request)?;
+        let shown = self.broker.show_credential(&call, Revision::new(ask.revision)).await;
+        let answer =
+            shown.map(|shown| v1::GetCredentialResponse { credential: Some(convert::credential(&shown)) });
+        self.answer(&call, answer).await
     }
 }
 
@@ -251,6 +264,21 @@ impl directory::DirectoryService for Handler {
         self.answer(&call, found.await).await
     }
 
+    async fn plan_objects(
+        &self,
+        request: Request<v1::PlanObjectsRequest>,
+    ) -> Result<Response<v1::PlanObjectsResponse>, Status> {
+        let (call, ask) = opened(request)?;
+        let planned = async {
+            let revision = self.broker.store.head().borrow().revision.get();
+            let wishes = ask.objects.into_iter().map(|object| convert::object_wish(object, None)).collect();
+            let planned = self.broker.plan_objects(&call, wishes).await?;
+            let objects = planned.into_iter().map(convert::planned).collect();
+            Ok(v1::PlanObjectsResponse { objects, revision })
+        };
+        self.answer(&call, planned.await).await
+    }
+
     async fn list_objects(
         &self,
         request: Request<v1::ListObjectsRequest>,
@@ -312,8 +340,19 @@ impl diagnostics::DiagnosticsService for Handler {
                 subject: call.caller.subject.to_string(),
                 identity: call.caller.identity.to_string(),
                 revision: self.broker.store.head().borrow().revision.get(),
+                time: Some(instant(self.broker.clock.now())),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
             })
         };
         self.answer(&call, answer).await
+    }
+
+    async fn explain_refusal(
+        &self,
+        request: Request<v1::ExplainRefusalRequest>,
+    ) -> Result<Response<v1::ExplainRefusalResponse>, Status> {
+        let (call, ask) = opened(request)?;
+        let recorded = self.broker.explain_refusal(&call, Revision::new(ask.revision)).await;
+        self.answer(&call, recorded.map(convert::refusal)).await
     }
 }

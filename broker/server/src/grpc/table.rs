@@ -54,11 +54,14 @@ macro_rules! table {
 }
 
 table! {
+    "daypass.v1.CredentialService/GetCredential", Callers::Known, 10 s, 256;
     "daypass.v1.CredentialService/MintCertificate", Callers::Only(NodeKind::Application), 10 s, 1024;
     "daypass.v1.CredentialService/MintToken", Callers::Only(NodeKind::Application), 10 s, 4096;
+    "daypass.v1.DiagnosticsService/ExplainRefusal", Callers::Known, 10 s, 64;
     "daypass.v1.DiagnosticsService/Ping", Callers::Known, 10 s, 4096;
     "daypass.v1.DirectoryService/GetObject", Callers::Known, 10 s, 256;
     "daypass.v1.DirectoryService/ListObjects", Callers::Only(NodeKind::Person), 10 s, 64;
+    "daypass.v1.DirectoryService/PlanObjects", Callers::Only(NodeKind::Person), 30 s, 4;
     "daypass.v1.DirectoryService/PutObject", Callers::Only(NodeKind::Person), 10 s, 64;
     "daypass.v1.EnrollmentService/Enroll", Callers::Open, 10 s, 128;
     "daypass.v1.EnrollmentService/OpenEnrollment", Callers::Only(NodeKind::Person), 10 s, 64;

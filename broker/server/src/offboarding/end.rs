@@ -71,13 +71,7 @@ impl Broker {
         if NodeId::credential(Revision::new(revision)) != *id {
             return Err(unknown().into());
         }
-        let event = self.event(Revision::new(revision)).await?.ok_or_else(unknown)?;
-        match event.action {
-            Action::CertificateMinted(record) | Action::Enrolled(record) | Action::Renewed(record) => {
-                Ok(Some(record.subject))
-            }
-            Action::TokenMinted(record) => Ok(Some(NodeId::new(NodeKind::Application, record.application))),
-            _ => Err(unknown().into()),
-        }
+        let record = self.credential_record(Revision::new(revision)).await?.ok_or_else(unknown)?;
+        Ok(Some(record.subject()))
     }
 }

@@ -42,6 +42,9 @@ pub(super) struct Parties {
     pub(super) padding: Padding,
 }
 
+/// As many nanoseconds as an instant in whole milliseconds has, for its size.
+const MILLIS: i32 = 500_000_000;
+
 /// What makes a no-op's messages as large as a mint's.
 #[derive(Debug)]
 pub(super) struct Padding {
@@ -57,13 +60,15 @@ impl Padding {
         token: &Token,
     ) -> Result<Self, Failure> {
         let pong = application.connection().ping().await?;
+        let expires_at = i64::try_from(token.expires_at.as_secs()).unwrap_or(i64::MAX);
         let bare = v1::PingResponse {
             padding: Bytes::new(),
             subject: pong.subject.to_string(),
             identity: pong.identity.to_string(),
             revision: pong.revision.get(),
+            time: Some(prost_types::Timestamp { seconds: expires_at, nanos: MILLIS }),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let expires_at = i64::try_from(token.expires_at.as_secs()).unwrap_or(i64::MAX);
         let answer = v1::MintTokenResponse {
             token: token.reveal().to_owned(),
             revision: token.revision.get(),

@@ -1,0 +1,5 @@
+//! Looking at the broker's own answers.
+
+mod explain;
+
+pub(crate) use explain::RecordedRefusal;
