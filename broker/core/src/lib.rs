@@ -2,6 +2,7 @@
 //! Decisions are plain functions of facts, request and `now`. Nothing here waits, asks the time or touches the wire.
 
 pub mod authority;
+mod beside;
 mod chain;
 pub mod denial;
 pub mod directory;

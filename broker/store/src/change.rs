@@ -58,6 +58,30 @@ impl Prepared {
     }
 }
 
+/// Bytes that are no event to be recorded again.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    /// They do not read as one.
+    #[error("it cannot be read")]
+    Unreadable(#[from] serde_json::Error),
+    /// It is larger than an engine keeps.
+    #[error(transparent)]
+    TooLarge(#[from] CommitError),
+}
+
+impl Prepared {
+    /// A change that was recorded before, in another store: its bytes stay as they are.
+    pub(crate) fn recorded(
+        bytes: Bytes,
+        private: Vec<(PrivateId, Zeroizing<Vec<u8>>)>,
+    ) -> Result<Self, Unfit> {
+        let event = Event::from_bytes(&bytes)?;
+        let change = Change { event, expect: Vec::new(), private };
+        fits("event", bytes.len(), MAX_EVENT)?;
+        Ok(Self { event: bytes, ..Self::new(change)? })
+    }
+}
+
 impl Draft {
     fn new(put: Put) -> Result<Self, CommitError> {
         let json = serde_json::to_vec(&put.node).map_err(CommitError::Unwritable)?;

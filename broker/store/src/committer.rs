@@ -52,7 +52,12 @@ pub(crate) struct Numbered {
 
 impl Group {
     /// Takes a change in as this revision, unless the state left by all before it forbids that.
-    fn admit(&mut self, change: Prepared, revision: Revision, image: &Image) -> Result<(), CommitError> {
+    pub(crate) fn admit(
+        &mut self,
+        change: Prepared,
+        revision: Revision,
+        image: &Image,
+    ) -> Result<(), CommitError> {
         for expect in &change.expect {
             if self.node(&expect.node, image).map(|stored| stored.revision) != expect.revision {
                 return Err(CommitError::Conflict { node: expect.node.clone() });

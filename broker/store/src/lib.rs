@@ -4,6 +4,7 @@
 //! therefore be rebuilt from the log, and nothing changes without a trace.
 //! INVARIANT (durable before seen): nobody sees a commit, in an answer, a node, the log or the head, before it is durable.
 
+mod backup;
 mod change;
 mod committer;
 pub mod conformance;
@@ -28,13 +29,14 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 pub use crate::{
-    change::MAX_PRIVATE,
+    backup::{Backup, BackupError, Frame, Header, Reader, broken_off},
+    change::{MAX_PRIVATE, Unfit},
     faults::Faults,
     fold::{Fold, Misfit},
     memory::{Disk, Memory},
     open::OpenError,
     recent::REMEMBERED,
-    sled::{Check, DataSync, Fdatasync, Options, Sled},
+    sled::{Check, DataSync, Fdatasync, Options, RestoreError, Sled},
 };
 
 /// What every engine does.

@@ -15,12 +15,14 @@ pub enum OpenError {
     #[error("the store at `{}` is in use by another process", .0.display())]
     InUse(PathBuf),
     /// A newer version of this program wrote it.
-    #[error("the store has schema version {found}, this program knows {known}: use the newer program")]
+    #[error("the store has schema version {found}, this program knows {known}: use {}", newer(by.as_deref()))]
     Newer {
         /// The version that was found.
         found: u32,
         /// The newest that this program knows.
         known: u32,
+        /// The version of the program that wrote it, if it says so.
+        by: Option<String>,
     },
     /// What is there is not what this program wrote.
     #[error("the store is damaged: {0}")]
@@ -33,4 +35,8 @@ pub enum OpenError {
         /// What it said.
         source: io::Error,
     },
+}
+
+fn newer(by: Option<&str>) -> String {
+    by.map_or_else(|| "the newer program".to_owned(), |version| format!("daypassd {version} or newer"))
 }

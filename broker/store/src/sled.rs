@@ -8,6 +8,8 @@ mod disk;
 mod layout;
 mod load;
 mod mark;
+mod migrate;
+mod restore;
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -24,6 +26,7 @@ use daypass_credential::{Name, NodeId, NodeKind, Revision};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+pub use self::restore::RestoreError;
 use self::{disk::SledDisk, mark::Mark};
 use crate::{Change, CommitError, Entry, Faults, Head, Lane, OpenError, Store, StoreError, engine::Engine};
 
@@ -89,18 +92,24 @@ impl Sled {
     /// # Errors
     /// [`OpenError::Exists`] if there is one; otherwise as the operating system has it.
     pub fn create(path: &Path, options: Options) -> Result<Self, OpenError> {
+        let check = options.check;
+        Self::start(path, Self::make(path, options)?, check)
+    }
+
+    /// Makes the files of a new store.
+    fn make(path: &Path, options: Options) -> Result<SledDisk, OpenError> {
         let failed = |source| OpenError::Io { path: path.to_owned(), source };
         if data_file(path).try_exists().map_err(failed)? {
             return Err(OpenError::Exists(path.to_owned()));
         }
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         let db = open_sled(path, &options, true)?;
-        load::mark(&db).map_err(|e| translate(path, e))?;
+        migrate::begin(&db).map_err(|e| translate(path, e))?;
         let file = data_handle(path).map_err(failed)?;
         options.sync.sync(&file).map_err(failed)?;
         let mark = Mark::create(path).map_err(failed)?;
         sync_directories(path).map_err(failed)?;
-        Self::start(path, SledDisk::new(db, file, mark, options.sync), options.check)
+        Ok(SledDisk::new(db, file, mark, options.sync))
     }
 
     /// Opens the store in this directory.
@@ -126,7 +135,9 @@ impl Sled {
             }
             opened => opened.map_err(failed)?,
         };
-        Self::start(path, SledDisk::new(db, file, mark, options.sync), options.check)
+        let disk = SledDisk::new(db, file, mark, options.sync);
+        contained(|| disk.migrate(path))?;
+        Self::start(path, disk, options.check)
     }
 
     fn start(path: &Path, disk: SledDisk, check: Check) -> Result<Self, OpenError> {

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{File, TryLockError},
+    path::Path,
     thread,
     time::Duration,
 };
@@ -17,6 +18,7 @@ use super::{
     layout::{node_key, node_value, private_key, run_first, run_key},
     load::load,
     mark::Mark,
+    migrate::migrate,
 };
 use crate::{
     Entry, OpenError, StoreError,
@@ -36,6 +38,12 @@ pub(crate) struct SledDisk {
 impl SledDisk {
     pub(super) fn new(db: Db, file: File, mark: Mark, sync: Box<dyn DataSync>) -> Self {
         Self { db, file: DataFile(file), mark, sync }
+    }
+
+    /// Brings a store of an older schema to the present one, durably, before anything else is read.
+    pub(super) fn migrate(&self, path: &Path) -> Result<(), OpenError> {
+        let failed = |source| OpenError::Io { path: path.to_owned(), source };
+        migrate(&self.db, || self.sync.sync(&self.file.0).map_err(failed))
     }
 
     /// Reads and checks what is there.

@@ -3,6 +3,7 @@
 //! | key | value |
 //! |---|---|
 //! | `m` | the schema version, 4 bytes |
+//! | `w` | the version of the program that brought the store to that schema, as text (from schema 2 on) |
 //! | `n` kind `:` name | schema version (2 bytes), revision (8), cut or zero (8), the node as JSON |
 //! | `p` id (16 bytes) | a private value |
 //! | `r` first revision (8 bytes) | a run of events, see `pack` |
@@ -16,9 +17,10 @@ use daypass_credential::{NodeId, Revision};
 use crate::committer::Written;
 
 /// The version of this layout.
-pub(super) const SCHEMA: u32 = 1;
+pub(super) const SCHEMA: u32 = 2;
 
 pub(super) const SCHEMA_KEY: &[u8] = b"m";
+pub(super) const WRITER_KEY: &[u8] = b"w";
 pub(super) const NODES: &[u8] = b"n";
 pub(super) const RUNS: &[u8] = b"r";
 const PRIVATE: u8 = b'p';

@@ -8,7 +8,7 @@ use sled::Db;
 use super::{
     Check,
     disk::Walk,
-    layout::{NODES, RUNS, SCHEMA, SCHEMA_KEY, Unreadable, node_key, read_node, run_first},
+    layout::{NODES, RUNS, Unreadable, node_key, read_node, run_first},
 };
 use crate::{
     Entry, Fold, Head, OpenError,
@@ -17,15 +17,8 @@ use crate::{
     recent::{REMEMBERED, Recent},
 };
 
-/// Writes the schema version into a new store.
-pub(super) fn mark(db: &Db) -> Result<(), sled::Error> {
-    db.insert(SCHEMA_KEY, &SCHEMA.to_be_bytes())?;
-    db.flush().map(drop)
-}
-
 /// Reads and checks a store whose log has been durable up to `mark`.
 pub(super) fn load(db: &Db, mark: Option<Revision>, check: Check) -> Result<Found, OpenError> {
-    check_schema(db)?;
     let head = head(db)?;
     let nodes = nodes(db, head.revision)?;
     let mark = mark.ok_or_else(|| damaged("its mark cannot be read"))?;
@@ -37,18 +30,6 @@ pub(super) fn load(db: &Db, mark: Option<Revision>, check: Check) -> Result<Foun
         Check::Whole => whole(db, &nodes)?,
     };
     Ok(Found { image: Image::of(head, nodes), recent })
-}
-
-fn check_schema(db: &Db) -> Result<(), OpenError> {
-    let value = db.get(SCHEMA_KEY).map_err(unreadable)?;
-    let version = value.and_then(|value| value.as_ref().try_into().ok()).map(u32::from_be_bytes);
-    match version {
-        Some(SCHEMA) => Ok(()),
-        Some(found) if found > SCHEMA => Err(OpenError::Newer { found, known: SCHEMA }),
-        Some(_) | None => {
-            Err(damaged("it has no schema version; if it was never used, its creation broke off"))
-        }
-    }
 }
 
 /// The newest entry, which its revision and its event tell.
