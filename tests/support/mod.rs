@@ -307,7 +307,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let broker = Broker::start().await;
+        Self::of(Broker::start().await).await
+    }
+
+    /// The same directory, at a broker that serves already.
+    pub(crate) async fn of(broker: Broker) -> Self {
         let admin = broker.admin().await;
         let world = Self { broker, admin };
         for name in ["bea", "tom", "rita"] {

@@ -17,6 +17,7 @@ use crate::{
     keys::Cabinet,
     refusal::Refusal,
     refusals::Refusals,
+    space::Space,
 };
 
 /// How often a decision is made anew because others were faster, before the caller is asked to come again.
@@ -33,6 +34,7 @@ pub(crate) struct Broker {
     pub(crate) era: Era,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) refusals: Refusals,
+    pub(crate) space: Space,
 }
 
 /// The broker's own limits on what it mints.
@@ -135,6 +137,7 @@ impl Broker {
         {
             return self.before(mark, revision).await;
         }
+        self.room_for(lane)?;
         for _ in 0..TRIES {
             let now = self.now_for(lane)?;
             let plan = match self.decide(&mut facts, |facts| decide(facts, now)).await? {
@@ -172,6 +175,14 @@ impl Broker {
         match lane {
             Lane::End | Lane::OwnEnd | Lane::Background => Ok(self.lenient_now()),
             Lane::Normal => self.trusted_now(),
+        }
+    }
+
+    /// Ends go on as long as there is any space at all.
+    pub(crate) fn room_for(&self, lane: Lane) -> Result<(), Refusal> {
+        match lane {
+            Lane::End | Lane::OwnEnd => Ok(()),
+            Lane::Normal | Lane::Background => self.space.room(),
         }
     }
 

@@ -87,11 +87,22 @@ pub(crate) struct Limits {
     pub(crate) drain: Ttl,
     /// How much memory the store's cache may take, in MiB.
     pub(crate) store_cache_mib: u64,
+    /// With less free space than this on the store's disk, in MiB, nothing but ends is recorded; 0 for no limit.
+    pub(crate) disk_low_water_mib: u64,
+    /// How much space is held back there for ends, in MiB; 0 for none.
+    pub(crate) disk_reserve_mib: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 4096, calls_per_connection: 256, drain: Ttl::seconds(30), store_cache_mib: 64 }
+        Self {
+            connections: 4096,
+            calls_per_connection: 256,
+            drain: Ttl::seconds(30),
+            store_cache_mib: 64,
+            disk_low_water_mib: 256,
+            disk_reserve_mib: 32,
+        }
     }
 }
 

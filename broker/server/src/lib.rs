@@ -21,6 +21,7 @@ mod refusal;
 mod refusals;
 #[cfg(test)]
 mod rig;
+mod space;
 mod text;
 mod verification;
 

@@ -103,6 +103,8 @@ refusals! {
     Busy { retry_after: Duration } = "busy", Busy, "the broker is busy: try again in a moment";
     /// The store cannot be read or written.
     Store { internal: String } = "store-unavailable", Unavailable, "the broker cannot reach its store: tell its operator";
+    /// The disk is nearly full.
+    DiskLow = "disk-low", Unavailable, "the broker's disk is nearly full: it ends things and answers questions, and mints and writes nothing until its operator has made room";
     /// It took too long.
     Deadline = "deadline", Deadline, "it took too long: try again, with the same request id";
     /// There is no such method.

@@ -163,6 +163,7 @@ impl Broker {
     }
 
     async fn write(&self, actor: Actor, action: Action) -> Option<Revision> {
+        self.room_for(Lane::Background).ok()?;
         let id = ChangeId::new(self.entropy.bytes().ok()?);
         let event = Event::new(self.stamp(), id, actor, action);
         let change = Change { event, expect: Vec::new(), private: Vec::new() };

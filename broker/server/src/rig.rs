@@ -26,6 +26,7 @@ use crate::{
     keys::Cabinet,
     refusal::Refusal,
     refusals::Refusals,
+    space::{Limits, Space},
 };
 
 const NOON: u64 = 1_700_000_000_000;
@@ -99,6 +100,7 @@ impl Rig {
                 token_ttl: Ttl::minutes(60),
             },
             refusals: Refusals::default(),
+            space: Space::of("/".into(), Limits::mebibytes(0, 0)),
         };
         Self { broker: Arc::new(broker), clock, faults }
     }

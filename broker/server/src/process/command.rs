@@ -1,12 +1,17 @@
 //! The command line of `daypassd`.
 
-use std::{ffi::OsString, fmt::Write as _, path::PathBuf, process::ExitCode};
+use std::{
+    ffi::OsString,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use daypass_credential::Name;
 use tracing_subscriber::EnvFilter;
 
-use super::{init, serve, start};
+use super::{backup, init, serve, start};
 use crate::config::{Config, ConfigError, LogFormat};
 
 /// The Daypass broker: mints short-lived credentials for partner applications, and ends them.
@@ -56,6 +61,39 @@ enum Command {
         #[arg(long, value_name = "FILE", env = "DAYPASSD_CONFIG")]
         config: PathBuf,
     },
+    /// Make a backup, of a broker that runs or of one that stands still.
+    ///
+    /// It holds the log and what lies beside it: sealed keys, and the free texts, which may be personal data. Keep it as
+    /// you keep those. The key file is not in it; without that file it cannot be restored, so keep a copy elsewhere.
+    Backup {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE", env = "DAYPASSD_CONFIG")]
+        config: PathBuf,
+        /// Where to write it; `-` for standard output.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// How the answer looks (on standard error, if the backup goes to standard output).
+        #[arg(short, long, value_name = "FORM", default_value = "text")]
+        output: Output,
+    },
+    /// Make the store from a backup, where there is none.
+    ///
+    /// Every event comes back as it was. What was ended after the backup was made is not ended in it: end that again
+    /// before you serve.
+    Restore {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE", env = "DAYPASSD_CONFIG")]
+        config: PathBuf,
+        /// The backup.
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+        /// Only check that the backup is whole, and write nothing.
+        #[arg(long)]
+        check: bool,
+        /// How the answer looks.
+        #[arg(short, long, value_name = "FORM", default_value = "text")]
+        output: Output,
+    },
     /// Vouch for the machine's clock, or for a log that was silent for long. Stop the broker first.
     Clock {
         #[command(subcommand)]
@@ -80,6 +118,15 @@ enum Output {
     Text,
     /// For programs.
     Json,
+}
+
+impl Output {
+    fn of(self, summary: &backup::Summary) -> String {
+        match self {
+            Self::Text => summary.text(),
+            Self::Json => format!("{}\n", summary.json()),
+        }
+    }
 }
 
 /// Why a command failed, and with which exit code.
@@ -166,6 +213,24 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::CheckConfig { config } => {
             Config::load(&config)?;
             println!("the configuration is good");
+            Ok(())
+        }
+        Command::Backup { config, out, output } => {
+            let config = Config::load(&config)?;
+            let made = block_on(backup::backup(&config, &out))?;
+            let said = output.of(&made);
+            if out == Path::new("-") {
+                eprint!("{said}");
+            } else {
+                print!("{said}");
+            }
+            Ok(())
+        }
+        Command::Restore { config, from, check, output } => {
+            let config = Config::load(&config)?;
+            let restored =
+                if check { backup::check_file(&from)? } else { block_on(backup::restore(&config, &from))? };
+            print!("{}", output.of(&restored));
             Ok(())
         }
         Command::Clock { command: ClockCommand::Accept { config } } => {

@@ -1,8 +1,10 @@
 //! The process: its command line, how it begins, how it serves, how it ends.
 
+mod backup;
 mod command;
 mod init;
 mod listener;
+mod operator;
 mod serve;
 mod start;
 mod tls;

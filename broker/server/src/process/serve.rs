@@ -22,6 +22,7 @@ use tonic::transport::Server;
 use super::{
     command::Failure,
     listener::listen,
+    operator,
     start::{begun, key_encryption_key, open_store},
     tls::{ServerIdentity, server_config},
 };
@@ -34,6 +35,7 @@ use crate::{
     keys::Cabinet,
     refusal::Refusal,
     refusals::{INTERVAL, Refusals},
+    space::{self, Space},
 };
 
 /// Why the broker stops.
@@ -60,9 +62,12 @@ pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> Result
 
     let (stop, stopped) = watch::channel(Stop::Not);
     tokio::spawn(watch_signals(stop.clone())?);
+    let _operator = operator::listen(&config, store.clone())
+        .inspect_err(|error| tracing::warn!(%error, "no backups can be made while the broker runs"));
     tokio::spawn(watch_store(store, stop));
     tokio::spawn(renew_certificate(broker.clone(), config.clone(), identity));
     tokio::spawn(count_refusals(broker.clone()));
+    tokio::spawn(watch_space(broker.clone()));
 
     let connections =
         listen(listener, TlsAcceptor::from(Arc::new(tls)), broker.clone(), config.limits.connections);
@@ -156,7 +161,16 @@ async fn broker(
             token_ttl: lifetimes.token,
         },
         refusals: Refusals::default(),
+        space: space(config),
     })
+}
+
+/// The space on the store's disk, as it is at the start.
+fn space(config: &Config) -> Space {
+    let limits = space::Limits::mebibytes(config.limits.disk_low_water_mib, config.limits.disk_reserve_mib);
+    let space = Space::of(config.data_dir.clone(), limits);
+    space.look();
+    space
 }
 
 fn operator_text(what: &str, refusal: &Refusal) -> String {
@@ -215,6 +229,14 @@ async fn renew_certificate(broker: Arc<Broker>, config: Config, identity: Arc<Se
             }
             Err(error) => tracing::error!(%error, "cannot renew the server certificate"),
         }
+    }
+}
+
+async fn watch_space(broker: Arc<Broker>) {
+    loop {
+        tokio::time::sleep(space::INTERVAL).await;
+        let broker = broker.clone();
+        let _looked = tokio::task::spawn_blocking(move || broker.space.look()).await;
     }
 }
 
