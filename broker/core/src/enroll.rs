@@ -90,6 +90,7 @@ pub fn decide_enrollment(
         subject: code.subject.clone(),
         key: ask.key,
         previous: None,
+        asked_by: None,
         until: record.expires,
     };
     let puts = vec![
@@ -152,7 +153,8 @@ pub fn decide_renewal(
     if key == caller.key || (first && identity.previous == Some(key)) {
         return Err(Denial::KeyReused.into());
     }
-    if !first && !again {
+    let outdated = identity.asked_by.is_some_and(|newest| caller.rev < newest);
+    if outdated || !first && !again {
         return Ok(alarm(identity, Suspicion::RenewedTwice, Denial::RenewedTwice));
     }
     let ask = EnrollAsk { enrollment: &identity.name, key, identity: &identity.name, nonce };
@@ -160,6 +162,7 @@ pub fn decide_renewal(
     let next = Identity {
         key,
         previous: Some(caller.key),
+        asked_by: Some(caller.rev),
         until: identity.until.max(record.expires),
         ..identity.clone()
     };

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
-use daypass_credential::{Digest, Name, NodeId, NodeKind, Scope, ScopeSet, Timestamp, Ttl};
+use daypass_credential::{Digest, Name, NodeId, NodeKind, Revision, Scope, ScopeSet, Timestamp, Ttl};
 use serde::{Deserialize, Serialize};
 
 use crate::text::{PrivateId, TextRef};
@@ -266,6 +266,9 @@ pub struct Identity {
     /// The one before: it may ask again for `key`, and for no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Digest>,
+    /// The certificate that asked for `key`: an older one asks for nothing any more, whichever key it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<Revision>,
     /// When the newest certificate ends; after that the instance is gone and its place free.
     pub until: Timestamp,
 }

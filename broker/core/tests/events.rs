@@ -1,5 +1,6 @@
 //! Events: they read back as written, their bytes do not drift, and the largest that rules allow can be stored.
-//! `DAYPASS_BLESS=1` writes the golden file anew: only for a new action, or together with a new schema version.
+//! `DAYPASS_BLESS=1` writes the golden file anew: only for a new action, for a new field that may be missing (with a test
+//! that it may), or together with a new schema version.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
@@ -77,6 +78,7 @@ fn events() -> Vec<Event> {
     let renewed = Identity {
         key: digest(12),
         previous: Some(digest(10)),
+        asked_by: Some(Revision::new(7)),
         ..identity("sync-1", "application:sync", 12)
     };
     let (method, reason) = (|| Method::new("CredentialService/MintToken"), Reason::new);
@@ -289,4 +291,13 @@ fn the_largest_enrolment_fits_an_event() {
     let event = with_id(1, actor, Action::Enrolled(record)).put(bodies.map(Node::open));
     let bytes = event.to_bytes().unwrap().len();
     assert!(bytes <= MAX_EVENT, "{bytes}");
+}
+
+/// Events from before a field existed stay readable, and are written as they were.
+#[test]
+fn an_identity_written_before_its_asking_certificate_was_kept_reads_as_it_was() {
+    let before = r#"{"kind":"identity","name":"sync-1","subject":"application:sync","key":"DAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAw","until":1050000250}"#;
+    let body: Body = serde_json::from_str(before).unwrap();
+    assert!(matches!(&body, Body::Identity(Identity { asked_by: None, previous: None, .. })), "{body:?}");
+    assert_eq!(serde_json::to_string(&body).unwrap(), before);
 }

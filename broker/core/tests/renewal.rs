@@ -11,7 +11,7 @@ use daypass_core::{
     mint::Terms,
     node::KeyPurpose,
 };
-use daypass_credential::{Era, Ttl};
+use daypass_credential::{Era, Revision, Ttl};
 use support::{
     CALLER_REV, ERA, NOW, World, at, bound, caller, caller_person, contract, digest, id, name, shown,
 };
@@ -70,6 +70,7 @@ fn a_caller_of_each_kind_renews_with_a_new_key() {
         let mut identity = world.identity(caller.identity.as_str()).clone();
         assert_eq!(identity.key, digest(old));
         (identity.key, identity.previous) = (digest(50), Some(digest(old)));
+        identity.asked_by = Some(caller.rev);
         identity.until = identity.until.max(record.expires);
         assert_eq!(puts, [Node::open(Body::Identity(identity))]);
     }
@@ -99,6 +100,19 @@ fn an_older_certificate_than_the_one_before_asks_for_nothing() {
     check_alarm(&mut world, &caller(), 51);
     check_alarm(&mut world, &caller(), 50);
     check_alarm(&mut world, &caller(), 52);
+}
+
+/// An instance that goes back to a key of long ago must not give that key's old certificates a second life.
+#[test]
+fn a_certificate_older_than_the_one_that_renewed_last_asks_for_nothing_whatever_its_key() {
+    let mut world = renewed(World::good(), &caller(), 50);
+    let later = |key, by| Shown { key: digest(key), rev: Revision::new(CALLER_REV + by), ..caller() };
+    world = renewed(world, &later(50, 1), 51);
+    world = renewed(world, &later(51, 2), 10);
+    check_alarm(&mut world, &caller(), 60);
+    check_alarm(&mut world, &later(51, 1), 10);
+    assert!(renew(&world, &later(51, 2), 10).is_ok(), "a lost answer is asked for again");
+    assert!(renew(&world, &later(10, 3), 60).is_ok());
 }
 
 #[test]

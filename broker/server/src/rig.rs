@@ -77,6 +77,7 @@ impl Rig {
             subject: id("person:ada"),
             key: Digest::new([1; 32]),
             previous: None,
+            asked_by: None,
             until: now.after(Ttl::days(1)),
         };
         for body in [

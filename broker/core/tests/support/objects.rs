@@ -87,6 +87,7 @@ pub(crate) fn identity(name_: &str, subject: &str, key: u8) -> Identity {
         subject: id(subject),
         key: digest(key),
         previous: None,
+        asked_by: None,
         until: at(50_000_000),
     }
 }
