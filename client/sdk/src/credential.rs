@@ -7,7 +7,11 @@ use daypass_proto::v1::{self, credential_service_client::CredentialServiceClient
 use rustls_pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
-use crate::{Connection, Error, PrivateKey, Proof, wire};
+use crate::{
+    Connection, Error, PrivateKey, Proof,
+    retry::{self, Repeat},
+    wire,
+};
 
 /// A connection of an application's: it mints.
 #[derive(Debug, Clone)]
@@ -40,10 +44,13 @@ impl Application {
             audience: audience.to_string(),
             csr: key.csr()?.into(),
             ttl_seconds: wire::seconds(ttl),
-            request_id: String::new(),
+            request_id: retry::request_id()?,
         };
-        let answer = self.stub().mint_certificate(request).await;
-        let answer = answer.map_err(|status| self.connection.fault(status))?.into_inner();
+        let send = |channel| {
+            let request = request.clone();
+            async move { CredentialServiceClient::new(channel).mint_certificate(request).await }
+        };
+        let answer = self.connection.call(Repeat::Harmless, send).await?;
         let minted = wire::minted(answer.certificate)?;
         Ok(ClientCertificate {
             leaf: minted.leaf,
@@ -60,18 +67,18 @@ impl Application {
     /// # Errors
     /// See [`Error`].
     pub async fn token(&self, request: &TokenRequest<'_>) -> Result<Token, Error> {
-        let answer = self.stub().mint_token(request.to_wire()).await;
-        let answer = answer.map_err(|status| self.connection.fault(status))?.into_inner();
+        let request = v1::MintTokenRequest { request_id: retry::request_id()?, ..request.to_wire() };
+        let send = |channel| {
+            let request = request.clone();
+            async move { CredentialServiceClient::new(channel).mint_token(request).await }
+        };
+        let answer = self.connection.call(Repeat::Harmless, send).await?;
         Ok(Token {
             text: Zeroizing::new(answer.token),
             revision: Revision::new(answer.revision),
             expires_at: wire::instant(answer.expires_at)?,
             bound_by: answer.bound_by,
         })
-    }
-
-    fn stub(&self) -> CredentialServiceClient<tonic::transport::Channel> {
-        CredentialServiceClient::new(self.connection.channel())
     }
 }
 
@@ -89,7 +96,7 @@ pub struct TokenRequest<'a> {
 }
 
 impl TokenRequest<'_> {
-    /// As it goes over the wire.
+    /// As it goes over the wire, but for the id that each request gets when it is sent.
     #[must_use]
     pub fn to_wire(&self) -> v1::MintTokenRequest {
         v1::MintTokenRequest {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use daypass_credential::{Name, NodeId, Revision};
 use daypass_proto::v1::{self, diagnostics_service_client::DiagnosticsServiceClient};
 
-use crate::{Connection, Error, wire};
+use crate::{Connection, Error, retry::Repeat, wire};
 
 /// Whom the broker takes the caller for, and how far its log has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +32,11 @@ impl Connection {
     /// See [`Error`].
     pub async fn ping_padded(&self, padding: Bytes, answer_size: u32) -> Result<Pong, Error> {
         let request = v1::PingRequest { padding, answer_size };
-        let answer = DiagnosticsServiceClient::new(self.channel()).ping(request).await;
-        let answer = answer.map_err(|status| self.fault(status))?.into_inner();
+        let send = |channel| {
+            let request = request.clone();
+            async move { DiagnosticsServiceClient::new(channel).ping(request).await }
+        };
+        let answer = self.call(Repeat::Harmless, send).await?;
         Ok(Pong {
             subject: wire::node(&answer.subject)?,
             identity: answer.identity.parse().map_err(|_| Error::BadAnswer("the identity is no name"))?,

@@ -3,7 +3,10 @@
 use daypass_credential::{NodeId, NodeKind, Revision};
 use daypass_proto::v1::{self, directory_service_client::DirectoryServiceClient};
 
-use crate::{Connection, Error};
+use crate::{
+    Connection, Error,
+    retry::{self, Repeat},
+};
 
 /// A connection that reads and writes the directory: an admin all of it, others what concerns them.
 #[derive(Debug, Clone)]
@@ -43,10 +46,13 @@ impl Directory {
         let request = v1::PutObjectRequest {
             object: Some(object),
             expected_revision: expected.map(Revision::get),
-            request_id: String::new(),
+            request_id: retry::request_id()?,
         };
-        let answer = self.stub().put_object(request).await;
-        let answer = answer.map_err(|status| self.connection.fault(status))?.into_inner();
+        let send = |channel| {
+            let request = request.clone();
+            async move { DirectoryServiceClient::new(channel).put_object(request).await }
+        };
+        let answer = self.connection.call(Repeat::Harmless, send).await?;
         Ok(Written { revision: Revision::new(answer.revision), written: answer.written, cut: answer.cut })
     }
 
@@ -56,8 +62,11 @@ impl Directory {
     /// See [`Error`].
     pub async fn object(&self, id: &NodeId) -> Result<v1::StoredObject, Error> {
         let request = v1::GetObjectRequest { id: id.to_string() };
-        let answer = self.stub().get_object(request).await;
-        let answer = answer.map_err(|status| self.connection.fault(status))?.into_inner();
+        let send = |channel| {
+            let request = request.clone();
+            async move { DirectoryServiceClient::new(channel).get_object(request).await }
+        };
+        let answer = self.connection.call(Repeat::Harmless, send).await?;
         answer.object.ok_or(Error::BadAnswer("the object is missing"))
     }
 
@@ -73,8 +82,11 @@ impl Directory {
     ) -> Result<v1::ListObjectsResponse, Error> {
         let request =
             v1::ListObjectsRequest { kind: kind.to_string(), page_size: size, page_token: after.to_owned() };
-        let answer = self.stub().list_objects(request).await;
-        Ok(answer.map_err(|status| self.connection.fault(status))?.into_inner())
+        let send = |channel| {
+            let request = request.clone();
+            async move { DirectoryServiceClient::new(channel).list_objects(request).await }
+        };
+        self.connection.call(Repeat::Harmless, send).await
     }
 
     /// Reads all of a kind, page by page.
@@ -94,10 +106,6 @@ impl Directory {
             }
             after = page.next_page_token;
         }
-    }
-
-    fn stub(&self) -> DirectoryServiceClient<tonic::transport::Channel> {
-        DirectoryServiceClient::new(self.connection.channel())
     }
 }
 

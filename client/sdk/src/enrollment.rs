@@ -1,18 +1,23 @@
 //! Enrolment: from a one-time code to an identity on disk, and from one identity certificate to the next.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use daypass_credential::{EnrollmentCode, NodeId, Timestamp, Ttl};
 use daypass_proto::v1::{self, enrollment_service_client::EnrollmentServiceClient};
 use rustls_pki_types::CertificateDer;
 
 use crate::{
-    Address, Connection, Directory, Error, Home, Identity, PrivateKey, RefusalClass, Trust,
-    connection::connect,
+    Address, Connection, Directory, Error, Home, Identity, Options, PrivateKey, RefusalClass, RetryPolicy,
+    Trust,
+    connection::Way,
     identity::Held,
+    retry::{self, Repeat},
     tls::fingerprint,
     wire::{self, Minted},
 };
 
-/// Spends a code: makes a key (or takes the one given), and moves the identity into `home`.
+/// Spends a code: makes a key (or takes the one given), and moves the identity into `home`. Everything is tried once:
+/// [`enroll_with`] is for the patient.
 ///
 /// The broker is known by the root that the code names, before it is told anything. If the attempt breaks off, the
 /// next one asks with the same key, and gets the same answer.
@@ -25,17 +30,45 @@ pub async fn enroll(
     code: &EnrollmentCode,
     key: Option<PrivateKey>,
 ) -> Result<Identity, Error> {
+    enroll_with(home, broker, code, key, &Options::with_retry(RetryPolicy::ONCE)).await
+}
+
+/// As [`enroll`], as patiently as the options say.
+///
+/// # Errors
+/// [`Error::BadInput`] if the home is taken, or waits for an attempt with another key; else see [`Error`].
+pub async fn enroll_with(
+    home: &Home,
+    broker: &Address,
+    code: &EnrollmentCode,
+    key: Option<PrivateKey>,
+    options: &Options,
+) -> Result<Identity, Error> {
     vacant(home)?;
-    let channel = connect(broker, &Trust::Pin(code.root()), None).await?;
+    let channel =
+        Way::new(broker, &Trust::Pin(code.root()), None, options.keep_alive)?.connect(options).await?;
     let _alone = home.alone().await?;
     vacant(home)?;
-    let fresh = !home.awaits_answer()?;
+    // Whether the broker can have heard of the key by now.
+    let heard = AtomicBool::new(home.awaits_answer()?);
     let key = home.next_key(key, None)?;
     let request = v1::EnrollRequest { code: code.reveal(), csr: key.csr()?.into() };
-    let answer = EnrollmentServiceClient::new(channel).enroll(request).await;
-    let answer = answer
-        .map_err(|status| refused(home, Error::from_status(&broker.to_string(), status), fresh))?
-        .into_inner();
+    let answer = retry::run(&options.retry, &options.observer, Repeat::Harmless, || {
+        let sent = EnrollmentServiceClient::new(channel.clone());
+        let (request, heard) = (request.clone(), &heard);
+        async move {
+            let answer = { sent }.enroll(request).await;
+            let answer = answer.map_err(|status| Error::from_status(&broker.to_string(), status));
+            if answer.as_ref().is_err_and(|no| !matches!(no, Error::Refused(_)) && !no.left_undone()) {
+                heard.store(true, Ordering::Relaxed);
+            }
+            answer
+        }
+    });
+    let answer = match answer.await {
+        Ok(answer) => answer.into_inner(),
+        Err(error) => return Err(refused(home, error, !heard.into_inner())),
+    };
     let root = wire::certificate(&answer.root)?;
     if fingerprint(&root) != code.root() {
         return Err(Error::BadAnswer("the root is not the one that the code names"));
@@ -51,24 +84,67 @@ pub async fn enroll(
     Ok(identity)
 }
 
-/// Gets the next identity certificate, for a new key, and moves both into `home` at once.
+/// Gets the next identity certificate, for a new key, and moves both into `home` at once. Everything is tried once:
+/// a [`Keeper`](crate::Keeper) is for the patient.
 ///
 /// # Errors
 /// See [`Error`].
 pub async fn renew(home: &Home) -> Result<Identity, Error> {
+    match renew_with(home, None, &Options::with_retry(RetryPolicy::ONCE)).await? {
+        Next::Renewed(identity) | Next::Found(identity) => Ok(identity),
+    }
+}
+
+/// How there came to be a next certificate.
+pub(crate) enum Next {
+    /// It was asked for here and now.
+    Renewed(Identity),
+    /// Somebody else had renewed it, some time ago.
+    Found(Identity),
+}
+
+/// The same as patiently as the options say; but if the certificate in `home` is not the one `known` any more, somebody
+/// else has renewed it, and theirs is the answer.
+pub(crate) async fn renew_with(
+    home: &Home,
+    known: Option<&Identity>,
+    options: &Options,
+) -> Result<Next, Error> {
     home.identity()?;
     let _alone = home.alone().await?;
     // Somebody else may have renewed it while this one waited.
     let identity = home.identity()?;
-    let connection = Connection::open(&identity).await?;
+    if let Some(known) = known
+        && known.revision() != identity.revision()
+    {
+        return same(home, known, identity).map(Next::Found);
+    }
+    let connection = Connection::open_with(&identity, options).await?;
     let key = home.next_key(None, Some(&identity.key))?;
     let request = v1::RenewIdentityRequest { csr: key.csr()?.into() };
-    let answer = EnrollmentServiceClient::new(connection.channel()).renew_identity(request).await;
-    let answer = answer.map_err(|status| refused(home, connection.fault(status), false))?.into_inner();
+    let send = |channel| {
+        let request = request.clone();
+        async move { EnrollmentServiceClient::new(channel).renew_identity(request).await }
+    };
+    let answer = connection.call_as_it_is(Repeat::Harmless, send).await;
+    let answer = answer.map_err(|error| refused(home, error, false))?;
     let held = held(wire::minted(answer.certificate)?, identity.root());
     let renewed = Identity { key, held, ..identity };
     home.keep(&renewed)?;
-    Ok(renewed)
+    Ok(Next::Renewed(renewed))
+}
+
+/// What somebody else put into the home, if it is the same identity by another certificate.
+fn same(home: &Home, known: &Identity, found: Identity) -> Result<Identity, Error> {
+    if found.subject() == known.subject() && found.root() == known.root() {
+        return Ok(found);
+    }
+    Err(Error::BadInput(format!(
+        "`{}` holds another identity by now: `{}` instead of `{}`, or another broker's",
+        home.folder().display(),
+        found.subject(),
+        known.subject()
+    )))
 }
 
 fn vacant(home: &Home) -> Result<(), Error> {
@@ -117,8 +193,12 @@ impl Directory {
     pub async fn open_enrollment(&self, subject: &NodeId, ttl: Option<Ttl>) -> Result<Opened, Error> {
         let request =
             v1::OpenEnrollmentRequest { subject: subject.to_string(), ttl_seconds: wire::seconds(ttl) };
-        let answer = EnrollmentServiceClient::new(self.connection().channel()).open_enrollment(request).await;
-        let answer = answer.map_err(|status| self.connection().fault(status))?.into_inner();
+        let send = |channel| {
+            let request = request.clone();
+            async move { EnrollmentServiceClient::new(channel).open_enrollment(request).await }
+        };
+        // A code that nobody saw would lie open until its time is over.
+        let answer = self.connection().call(Repeat::Unmarked, send).await?;
         Ok(Opened {
             code: answer.code.parse().map_err(|_| Error::BadAnswer("the code is none"))?,
             expires_at: wire::instant(answer.expires_at)?,

@@ -7,6 +7,8 @@ use daypass_proto::ERROR_DOMAIN;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+use crate::cause::{Cause, clean, tls_fault};
+
 type Source = Box<dyn StdError + Send + Sync>;
 
 /// Why something did not succeed.
@@ -124,11 +126,73 @@ impl Error {
         }
     }
 
+    /// May the same thing succeed in a moment, with nothing changed by anybody? The SDK asks this before it tries a call
+    /// again, and so may its callers: whatever says no here says no again.
+    ///
+    /// Yes: [`Busy`](Self::Busy), [`Unreachable`](Self::Unreachable), and [`Failed`](Self::Failed) with the reasons
+    /// `store-unavailable` and `deadline`. Not: everything else; a clock that is not believed waits for its operator.
+    ///
+    /// It says nothing about whether the call was done already: see [`Unreachable`](Self::Unreachable).
+    #[must_use]
+    pub fn may_retry(&self) -> bool {
+        match self {
+            Self::Busy { .. } | Self::Unreachable { .. } => true,
+            Self::Failed { reason, .. } => matches!(reason.as_str(), "store-unavailable" | "deadline"),
+            Self::Refused(_)
+            | Self::OtherBroker { .. }
+            | Self::NotAccepted { .. }
+            | Self::NotEnrolled { .. }
+            | Self::BadInput(_)
+            | Self::Files { .. }
+            | Self::Unable(_)
+            | Self::BadAnswer(_) => false,
+        }
+    }
+
+    /// Is it certain that nothing was done?
+    pub(crate) fn left_undone(&self) -> bool {
+        match self {
+            Self::Busy { .. } => true,
+            Self::Unreachable { source, .. } => source.downcast_ref().is_some_and(Cause::is_unsent),
+            _ => false,
+        }
+    }
+
+    /// The same once more, for somebody else who waited for the same answer. Of the source its words are left.
+    pub(crate) fn copy(&self) -> Self {
+        let words = |source: &Source| -> Source { source.to_string().into() };
+        match self {
+            Self::Refused(refusal) => Self::Refused(refusal.clone()),
+            Self::Busy { message, retry_after } => {
+                Self::Busy { message: message.clone(), retry_after: *retry_after }
+            }
+            Self::Unreachable { broker, source } => {
+                Self::Unreachable { broker: broker.clone(), source: words(source) }
+            }
+            Self::OtherBroker { broker, source } => {
+                Self::OtherBroker { broker: broker.clone(), source: words(source) }
+            }
+            Self::NotAccepted { broker, source } => {
+                Self::NotAccepted { broker: broker.clone(), source: words(source) }
+            }
+            Self::NotEnrolled { home } => Self::NotEnrolled { home: home.clone() },
+            Self::BadInput(text) => Self::BadInput(text.clone()),
+            Self::Files { path, source } => {
+                Self::Files { path: path.clone(), source: io::Error::new(source.kind(), source.to_string()) }
+            }
+            Self::Unable(what) => Self::Unable(what),
+            Self::Failed { reason, message } => {
+                Self::Failed { reason: reason.clone(), message: message.clone() }
+            }
+            Self::BadAnswer(why) => Self::BadAnswer(why),
+        }
+    }
+
     /// From a call that failed.
     pub(crate) fn from_status(broker: &str, status: Status) -> Self {
         // A status with a source was made on this side: the call did not get through, or its answer did not.
         if status.source().is_some() {
-            return Self::from_transport(broker, Box::new(status));
+            return Self::broken(broker, &status, false);
         }
         let details = status.get_error_details();
         let message = clean(status.message());
@@ -149,17 +213,21 @@ impl Error {
         Self::Refused(Refusal { reason, message, revision, class })
     }
 
-    /// From a connection that failed: at TCP, at TLS, or later.
-    pub(crate) fn from_transport(broker: &str, source: Source) -> Self {
+    /// From a connection that could not be made: at TCP or at TLS.
+    pub(crate) fn from_connecting(broker: &str, source: &(dyn StdError + 'static)) -> Self {
+        Self::broken(broker, source, true)
+    }
+
+    fn broken(broker: &str, source: &(dyn StdError + 'static), connecting: bool) -> Self {
         let broker = broker.to_owned();
-        match tls_fault(&*source) {
+        match tls_fault(source) {
             Some(fault @ rustls::Error::AlertReceived(_)) => {
                 Self::NotAccepted { broker, source: Box::new(fault.clone()) }
             }
             Some(fault @ rustls::Error::InvalidCertificate(_)) => {
                 Self::OtherBroker { broker, source: Box::new(fault.clone()) }
             }
-            _ => Self::Unreachable { broker, source: underlying(&*source).into() },
+            _ => Self::Unreachable { broker, source: Box::new(Cause::of(source, connecting)) },
         }
     }
 
@@ -167,7 +235,7 @@ impl Error {
         match status.code() {
             Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
                 let words = if message.is_empty() { word(status.code()) } else { message };
-                Self::Unreachable { broker: broker.to_owned(), source: words.into() }
+                Self::Unreachable { broker: broker.to_owned(), source: Box::new(Cause::said(words)) }
             }
             code @ (Code::Unauthenticated
             | Code::PermissionDenied
@@ -204,63 +272,6 @@ impl RefusalClass {
     }
 }
 
-/// The rustls error at the bottom of a chain, if one is there.
-fn tls_fault<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(fault) = error.downcast_ref() {
-            return Some(fault);
-        }
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if let Some(fault) = inner.and_then(|inner| inner.downcast_ref()) {
-            return Some(fault);
-        }
-        next = error.source();
-    }
-    None
-}
-
-/// What lies under a chain of errors, in plain words. What the layers above it say is how they are made.
-fn underlying(error: &(dyn StdError + 'static)) -> String {
-    let mut last = error;
-    loop {
-        if last.is::<tonic::TimeoutExpired>() {
-            return NO_ANSWER.to_owned();
-        }
-        if let Some(words) = last.downcast_ref::<io::Error>().and_then(io_words) {
-            return words.to_owned();
-        }
-        match last.source() {
-            Some(next) => last = next,
-            None => break,
-        }
-    }
-    let words = clean(&last.to_string());
-    let says = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
-    if says(&["timed out"]) {
-        NO_ANSWER.to_owned()
-    } else if says(&["closed", "canceled", "broken pipe", "connection reset", "connection error"]) {
-        CLOSED.to_owned()
-    } else {
-        // The system's number for it is for nobody.
-        words.split(" (os error").next().unwrap_or_default().to_owned()
-    }
-}
-
-fn io_words(error: &io::Error) -> Option<&'static str> {
-    use io::ErrorKind::{
-        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable,
-        NetworkUnreachable, NotConnected, TimedOut, UnexpectedEof,
-    };
-    Some(match error.kind() {
-        ConnectionRefused => "connection refused",
-        ConnectionReset | ConnectionAborted | BrokenPipe | NotConnected | UnexpectedEof => CLOSED,
-        TimedOut => NO_ANSWER,
-        HostUnreachable | NetworkUnreachable => "there is no way to it through the network",
-        _ => return None,
-    })
-}
-
 /// `PermissionDenied` as `permission-denied`.
 fn word(code: Code) -> String {
     let mut word = String::new();
@@ -273,27 +284,8 @@ fn word(code: Code) -> String {
     word
 }
 
-/// A text from the wire, without what could steer a terminal or turn a line around.
-pub(crate) fn clean(text: &str) -> String {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let mut clean = String::with_capacity(text.len());
-    for c in text.chars().take(2000) {
-        if steers(c) {
-            clean.extend(c.escape_default());
-        } else {
-            clean.push(c);
-        }
-    }
-    clean
-}
-
 const BUSY: &str = "busy";
 const BUSY_WORDS: &str = "the broker is busy: ";
-const CLOSED: &str = "the connection was closed";
-const NO_ANSWER: &str = "no answer in time";
 
 #[cfg(test)]
 mod tests {
@@ -302,6 +294,7 @@ mod tests {
     use tonic_types::ErrorDetails;
 
     use super::*;
+    use crate::cause::{CLOSED, NO_ANSWER};
 
     fn status(code: Code, reason: &str, domain: &str) -> Status {
         let metadata = HashMap::from([("refusal".to_owned(), "41".to_owned())]);
@@ -369,12 +362,35 @@ mod tests {
 
     #[test]
     fn a_broken_connection_is_told_from_a_wrong_proof() {
-        let tls = |error: rustls::Error| Error::from_transport("b:1", Box::new(io::Error::other(error)));
+        let tls = |error: rustls::Error| Error::from_connecting("b:1", &io::Error::other(error));
         let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
         assert!(matches!(tls(unknown), Error::OtherBroker { .. }));
         let alert = rustls::Error::AlertReceived(rustls::AlertDescription::UnknownCA);
         assert!(matches!(tls(alert), Error::NotAccepted { .. }));
-        let reset = Error::from_transport("b:1", Box::new(io::Error::from(io::ErrorKind::ConnectionReset)));
+        let reset = Error::from_connecting("b:1", &io::Error::from(io::ErrorKind::ConnectionReset));
         assert!(matches!(reset, Error::Unreachable { .. }));
+    }
+
+    #[test]
+    fn only_what_passes_by_itself_may_be_tried_again() {
+        let of = |code, reason| Error::from_status("b:1", status(code, reason, ERROR_DOMAIN));
+        for (error, again) in [
+            (of(Code::ResourceExhausted, "busy"), true),
+            (of(Code::Unavailable, "store-unavailable"), true),
+            (of(Code::DeadlineExceeded, "deadline"), true),
+            (Error::from_status("b:1", Status::unavailable("going away")), true),
+            (Error::from_connecting("b:1", &io::Error::from(io::ErrorKind::ConnectionRefused)), true),
+            (of(Code::Unavailable, "clock-untrusted"), false),
+            (of(Code::Internal, "internal"), false),
+            (of(Code::ResourceExhausted, "instance-cap"), false),
+            (of(Code::FailedPrecondition, "answer-over"), false),
+            (Error::OtherBroker { broker: "b:1".into(), source: "x".into() }, false),
+            (Error::NotAccepted { broker: "b:1".into(), source: "x".into() }, false),
+            (Error::BadInput("x".into()), false),
+        ] {
+            assert_eq!(error.may_retry(), again, "{error:?}");
+            let copy = error.copy();
+            assert_eq!((copy.to_string(), copy.reason()), (error.to_string(), error.reason()));
+        }
     }
 }

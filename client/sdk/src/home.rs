@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use daypass_credential::{NodeId, Revision, Timestamp};
+use daypass_credential::{Name, NodeId, Revision, Timestamp};
 use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -28,6 +28,15 @@ impl Home {
     #[must_use]
     pub fn at(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into() }
+    }
+
+    /// The home of one of several instances of the same application, beside the others in this folder. Every instance is
+    /// enrolled by itself and has a key of its own; how many there may be is the application's to say, and one more is
+    /// refused with the reason `instance-cap`. So give an instance a name that it keeps over restarts (`worker-3`, not
+    /// the number of a process): it finds its identity again instead of needing another.
+    #[must_use]
+    pub fn instance(folder: impl AsRef<Path>, name: &Name) -> Self {
+        Self::at(folder.as_ref().join(name.as_str()))
     }
 
     /// The folder.

@@ -3,7 +3,7 @@
 use daypass_credential::{NodeId, Revision, Timestamp};
 use rustls_pki_types::CertificateDer;
 
-use crate::{Address, PrivateKey, Proof, Trust};
+use crate::{Address, Error, PrivateKey, Proof, Trust, life};
 
 /// Who one is to one broker. Kept in a [`crate::Home`].
 #[derive(Debug, Clone)]
@@ -61,6 +61,14 @@ impl Identity {
     #[must_use]
     pub const fn revision(&self) -> Revision {
         self.held.revision
+    }
+
+    /// When the certificate began.
+    ///
+    /// # Errors
+    /// [`Error::BadAnswer`] if it cannot be read.
+    pub fn issued_at(&self) -> Result<Timestamp, Error> {
+        life::issued_at(&self.held.leaf)
     }
 
     /// When the certificate ends.

@@ -3,7 +3,10 @@
 use daypass_credential::{NodeId, Revision};
 use daypass_proto::v1::{self, offboarding_service_client::OffboardingServiceClient};
 
-use crate::{Connection, Error};
+use crate::{
+    Connection, Error,
+    retry::{self, Repeat},
+};
 
 impl Connection {
     /// Ends a node, down to a single credential. Everything under it with a smaller revision than the answer's is
@@ -12,9 +15,15 @@ impl Connection {
     /// # Errors
     /// See [`Error`].
     pub async fn end(&self, id: &NodeId, reason: &str) -> Result<Revision, Error> {
-        let request =
-            v1::EndRequest { id: id.to_string(), reason: reason.to_owned(), request_id: String::new() };
-        let answer = OffboardingServiceClient::new(self.channel()).end(request).await;
-        Ok(Revision::new(answer.map_err(|status| self.fault(status))?.into_inner().revision))
+        let request = v1::EndRequest {
+            id: id.to_string(),
+            reason: reason.to_owned(),
+            request_id: retry::request_id()?,
+        };
+        let send = |channel| {
+            let request = request.clone();
+            async move { OffboardingServiceClient::new(channel).end(request).await }
+        };
+        Ok(Revision::new(self.call(Repeat::Harmless, send).await?.revision))
     }
 }

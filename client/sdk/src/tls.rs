@@ -34,14 +34,38 @@ pub struct Proof {
     pub key: PrivateKey,
 }
 
+impl Proof {
+    /// The TLS side of connections to a relying party, whose server certificate stands under one of these roots: TLS 1.3,
+    /// and no resumption, because a resumed handshake would go on under the certificate of the first one.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] if a root cannot be read, or certificate and key do not fit together.
+    pub fn client_config(&self, roots: &[CertificateDer<'_>]) -> Result<ClientConfig, Error> {
+        let mut trusted = RootCertStore::empty();
+        for root in roots {
+            trusted.add(root.clone().into_owned()).map_err(|_| unreadable_root())?;
+        }
+        let mut config = builder()?
+            .with_root_certificates(trusted)
+            .with_client_auth_cert(self.chain.clone(), self.key.der())
+            .map_err(|_| unfit_proof())?;
+        config.resumption = Resumption::disabled();
+        Ok(config)
+    }
+}
+
+fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, Error> {
+    ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|_| Error::Unable("speak TLS 1.3"))
+}
+
 /// The TLS side of a connection to a broker.
 pub(crate) fn client_config(trust: &Trust, proof: Option<&Proof>) -> Result<ClientConfig, Error> {
-    let provider = Arc::new(crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|_| Error::Unable("speak TLS 1.3"))?;
+    let builder = builder()?;
     let builder = match trust {
         Trust::Pin(root) => {
+            let provider = Arc::new(crypto::ring::default_provider());
             let verifier =
                 PinnedRoot { root: *root, algorithms: provider.signature_verification_algorithms, provider };
             builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
@@ -50,9 +74,9 @@ pub(crate) fn client_config(trust: &Trust, proof: Option<&Proof>) -> Result<Clie
     };
     let mut config = match proof {
         None => builder.with_no_client_auth(),
-        Some(proof) => builder
-            .with_client_auth_cert(proof.chain.clone(), proof.key.der())
-            .map_err(|_| Error::BadInput("the certificate to show and its key do not fit together".into()))?,
+        Some(proof) => {
+            builder.with_client_auth_cert(proof.chain.clone(), proof.key.der()).map_err(|_| unfit_proof())?
+        }
     };
     // A resumed session would go on under the certificate of the first one.
     config.resumption = Resumption::disabled();
@@ -68,6 +92,14 @@ fn store(root: &CertificateDer<'_>) -> Result<RootCertStore, rustls::Error> {
 
 fn unusable_root() -> Error {
     Error::BadInput("the broker's root certificate cannot be read".into())
+}
+
+fn unreadable_root() -> Error {
+    Error::BadInput("a root certificate cannot be read".into())
+}
+
+fn unfit_proof() -> Error {
+    Error::BadInput("the certificate to show and its key do not fit together".into())
 }
 
 /// Takes for the broker whoever shows a chain up to the pinned root. The root comes with the chain and is known by

@@ -4,7 +4,7 @@ use daypass_credential::{Name, NodeId, NodeKind, Revision, ScopeSet, Timestamp};
 use daypass_proto::v1::{self, verification_service_client::VerificationServiceClient};
 use rustls_pki_types::CertificateDer;
 
-use crate::{Connection, Error, wire};
+use crate::{Connection, Error, retry::Repeat, wire};
 
 /// A connection of a verifier's: it asks about the credentials that it is shown.
 #[derive(Debug, Clone)]
@@ -41,8 +41,11 @@ impl Verifier {
             token: token.to_owned(),
             client_certificate: certificate.map(|der| der.to_vec().into()).unwrap_or_default(),
         };
-        let answer = VerificationServiceClient::new(self.connection.channel()).introspect(request).await;
-        let answer = answer.map_err(|status| self.connection.fault(status))?.into_inner();
+        let send = |channel| {
+            let request = request.clone();
+            async move { VerificationServiceClient::new(channel).introspect(request).await }
+        };
+        let answer = self.connection.call(Repeat::Harmless, send).await?;
         if !answer.active {
             return Ok(None);
         }
@@ -118,8 +121,11 @@ impl Connection {
     pub async fn trust_bundle(&self, audience: Option<&Name>) -> Result<TrustBundle, Error> {
         let request =
             v1::GetTrustBundleRequest { audience: audience.map(ToString::to_string).unwrap_or_default() };
-        let answer = VerificationServiceClient::new(self.channel()).get_trust_bundle(request).await;
-        let answer = answer.map_err(|status| self.fault(status))?.into_inner();
+        let send = |channel| {
+            let request = request.clone();
+            async move { VerificationServiceClient::new(channel).get_trust_bundle(request).await }
+        };
+        let answer = self.call(Repeat::Harmless, send).await?;
         let roots = |ders: &[bytes::Bytes]| ders.iter().map(wire::certificate).collect::<Result<Vec<_>, _>>();
         let audiences = answer.audiences.iter().map(|bundle| {
             let audience = bundle.audience.parse().map_err(|_| Error::BadAnswer("an audience is no name"))?;
