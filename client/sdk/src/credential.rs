@@ -149,6 +149,24 @@ impl ClientCertificate {
     }
 }
 
+#[cfg(test)]
+impl ClientCertificate {
+    /// One that nobody signed.
+    pub(crate) fn sample(revision: Revision, expires_at: Timestamp) -> Self {
+        let der = || CertificateDer::from(vec![1]);
+        let (key, bound_by) = (PrivateKey::generate().unwrap(), "scope".into());
+        Self { leaf: der(), issuer: der(), key, revision, expires_at, bound_by }
+    }
+}
+
+#[cfg(test)]
+impl Token {
+    /// One that nobody signed.
+    pub(crate) fn sample(revision: Revision, expires_at: Timestamp) -> Self {
+        Self { text: Zeroizing::new("x".into()), revision, expires_at, bound_by: "parent".into() }
+    }
+}
+
 /// An access token. Its `Debug` prints dots.
 #[derive(Clone)]
 pub struct Token {

@@ -12,12 +12,15 @@ use std::{
 };
 
 use daypass_credential::{Name, Revision, ScopeSet, Timestamp};
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 
+use self::wanted::{Answer, Flight, TurnDown, Wanted};
 use crate::{
     Application, ClientCertificate, Error, Event, Proof, Token, TokenRequest, entropy,
     life::{self, Life, Moment},
 };
+
+mod wanted;
 
 /// A client certificate and a token bound to it: what to show to a relying party, both or neither.
 pub struct Credential {
@@ -109,46 +112,6 @@ struct Audience {
     spurned: Mutex<Revision>,
 }
 
-/// What is held for one set of scopes.
-#[derive(Default)]
-struct Wanted {
-    held: Option<Arc<Credential>>,
-    /// The attempt under way to have another: one at a time, however many want it.
-    flight: Option<watch::Receiver<Option<Outcome>>>,
-    /// How the last attempt failed, if it did.
-    failed: Option<Failed>,
-    /// When a relying party turned one down.
-    turned_down: Option<TurnedDown>,
-}
-
-type Outcome = Result<Arc<Credential>, Arc<Error>>;
-
-#[derive(Clone)]
-struct Failed {
-    error: Arc<Error>,
-    /// No attempt before this.
-    again: Instant,
-    times: u32,
-}
-
-#[derive(Clone, Copy)]
-struct TurnedDown {
-    at: Instant,
-    times: u32,
-}
-
-impl TurnedDown {
-    /// Another one, unless it comes too soon after the last.
-    fn after(last: Option<&Self>) -> Option<Self> {
-        let recent = last.filter(|last| last.at.elapsed() < CALM);
-        let times = recent.map_or(0, |last| last.times);
-        let pause =
-            recent.map_or(Duration::ZERO, |last| doubled(Duration::from_secs(1), last.times - 1, MINUTE));
-        let soon = recent.is_some_and(|last| last.at.elapsed() < pause);
-        (!soon).then(|| Self { at: Instant::now(), times: times + 1 })
-    }
-}
-
 impl Credentials {
     /// The credentials of the application at the end of this connection; best that of a [`Keeper`](crate::Keeper).
     #[must_use]
@@ -166,6 +129,9 @@ impl Credentials {
         let place = self.place(audience);
         let mut flight = {
             let mut wanted = place.wanted();
+            if wanted.len() >= MANY {
+                wanted.retain(|_, wanted| !wanted.is_over());
+            }
             let wanted = wanted.entry(scopes.clone()).or_default();
             match wanted.answer() {
                 Answer::Held(credential) => return Ok(credential),
@@ -192,14 +158,14 @@ impl Credentials {
         let place = self.place(&credential.audience);
         let mut wanted = place.wanted();
         let Some(wanted) = wanted.get_mut(&credential.scopes) else { return true };
-        if wanted.held.as_ref().is_none_or(|held| held.token.revision != credential.token.revision) {
-            return true;
+        match wanted.turned_down(credential) {
+            TurnDown::Replaced => true,
+            TurnDown::GivenUp => {
+                place.spurn(credential.certificate().revision);
+                true
+            }
+            TurnDown::TooSoon => false,
         }
-        let Some(next) = TurnedDown::after(wanted.turned_down.as_ref()) else { return false };
-        wanted.turned_down = Some(next);
-        wanted.held = None;
-        place.spurn(credential.certificate().revision);
-        true
     }
 
     /// Forgets what is held for an audience. What was handed out stays good until it ends.
@@ -215,52 +181,6 @@ impl Credentials {
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Credentials({:?})", self.shared.application)
-    }
-}
-
-/// What to answer to somebody who wants a credential.
-enum Answer {
-    /// This one.
-    Held(Arc<Credential>),
-    /// This one, and see to the next.
-    Replace(Arc<Credential>),
-    /// The next one.
-    Wait,
-    /// None: it was tried a moment ago.
-    Failed(Arc<Error>),
-}
-
-impl Wanted {
-    fn answer(&self) -> Answer {
-        let resting = self.failed.as_ref().filter(|failed| Instant::now() < failed.again);
-        match &self.held {
-            Some(held) if held.is_alive() => {
-                if resting.is_some() || self.flight.is_some() || !held.is_due() {
-                    Answer::Held(Arc::clone(held))
-                } else {
-                    Answer::Replace(Arc::clone(held))
-                }
-            }
-            _ => match resting {
-                Some(failed) if self.flight.is_none() => Answer::Failed(Arc::clone(&failed.error)),
-                _ => Answer::Wait,
-            },
-        }
-    }
-
-    fn landed(&mut self, outcome: &Outcome) {
-        self.flight = None;
-        match outcome {
-            Ok(credential) => {
-                self.held = Some(Arc::clone(credential));
-                self.failed = None;
-            }
-            Err(error) => {
-                let times = self.failed.as_ref().map_or(0, |failed| failed.times);
-                let again = Instant::now() + doubled(FIRST_REST, times, LONGEST_REST);
-                self.failed = Some(Failed { error: Arc::clone(error), again, times: times + 1 });
-            }
-        }
     }
 }
 
@@ -293,13 +213,12 @@ impl Shared {
         place: &Arc<Audience>,
         (audience, scopes): (&Name, &ScopeSet),
         wanted: &mut Wanted,
-    ) -> watch::Receiver<Option<Outcome>> {
-        // One whose task is gone does not land any more.
-        if let Some(flight) = wanted.flight.as_ref().filter(|flight| flight.has_changed().is_ok()) {
+    ) -> Flight {
+        if let Some(flight) = wanted.flight() {
             return flight.clone();
         }
         let (land, flight) = watch::channel(None);
-        wanted.flight = Some(flight.clone());
+        wanted.took_off(flight.clone());
         let (shared, place) = (Arc::clone(self), Arc::clone(place));
         let (audience, scopes) = (audience.clone(), scopes.clone());
         tokio::spawn(async move {
@@ -358,17 +277,8 @@ impl Shared {
     }
 }
 
-fn doubled(first: Duration, times: u32, most: Duration) -> Duration {
-    first.saturating_mul(1 << times.min(16)).min(most)
-}
-
 const CERTIFICATE_DEAD: &str = "certificate-dead";
 /// What is handed out has this much of its life left at least, so that it is good when it arrives.
 const MARGIN: Duration = Duration::from_secs(2);
-/// How long nothing is tried after a failure, at first and at most.
-const FIRST_REST: Duration = Duration::from_millis(100);
-const LONGEST_REST: Duration = Duration::from_secs(5);
-/// The longest pause between new credentials for ones that were turned down.
-const MINUTE: Duration = Duration::from_secs(60);
-/// Without another one turned down for so long, the last one is forgotten.
-const CALM: Duration = Duration::from_secs(600);
+/// From so many sets of scopes on, those that are over are looked for and forgotten.
+const MANY: usize = 64;
