@@ -17,7 +17,7 @@ use axum::{
 use daypass_credential::{Name, Scope};
 use daypass_sdk::{
     Home, Keeper, Live, Options, PrivateKey, Verifier,
-    listen::{Caller, Listener, Terms, Without},
+    listen::{Caller, Listener, Protocols, Terms, Without},
 };
 use rustls_pki_types::CertificateDer;
 use tokio::net::TcpListener;
@@ -48,7 +48,8 @@ pub(crate) async fn serve(
     // Only the CA of this audience: another audience's certificates open nothing here.
     let bundle = keeper.connection().trust_bundle(Some(&audience)).await?;
     let roots = bundle.audiences.into_iter().flat_map(|audience| audience.roots).collect();
-    let listener = Listener::new(listener, Terms { chain, key: key.der(), roots, without: Without::Refuse })?;
+    let (without, protocols) = (Without::Refuse, Protocols::Both);
+    let listener = Listener::new(listener, Terms { chain, key: key.der(), roots, without, protocols })?;
 
     let guard = Guard { verifier, audience, scope: Arc::new(scope) };
     let app = Router::new().route("/invoices", get(invoices)).with_state(guard);

@@ -11,7 +11,7 @@ use std::{env, error::Error, fs};
 use daypass_credential::{Name, Scope};
 use daypass_sdk::{
     Home, Keeper, Live, Options, PrivateKey, Verifier,
-    listen::{Caller, Listener, Terms, Without},
+    listen::{Caller, Listener, Protocols, Terms, Without},
 };
 use rustls_pki_types::CertificateDer;
 use tokio::net::TcpListener;
@@ -49,7 +49,8 @@ pub(crate) async fn serve(
     let (audience, scope): (Name, Scope) = ("billing".parse()?, "invoices.read".parse()?);
     let bundle = keeper.connection().trust_bundle(Some(&audience)).await?;
     let roots = bundle.audiences.into_iter().flat_map(|audience| audience.roots).collect();
-    let listener = Listener::new(listener, Terms { chain, key: key.der(), roots, without: Without::Refuse })?;
+    let (without, protocols) = (Without::Refuse, Protocols::Http2);
+    let listener = Listener::new(listener, Terms { chain, key: key.der(), roots, without, protocols })?;
     let service = HealthServer::new(Guarded { verifier, audience, scope });
     Server::builder().add_service(service).serve_with_incoming(listener.incoming()).await?;
     Ok(())

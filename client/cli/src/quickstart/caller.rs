@@ -8,7 +8,6 @@ use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, RootCertStore, client::Resumption, crypto::ring};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -41,7 +40,8 @@ async fn request(service: &Service, certificate: &ClientCertificate, token: &Tok
     let stream = TcpStream::connect(service.address).await?;
     stream.set_nodelay(true)?;
     let name = ServerName::try_from("localhost")?;
-    let tls = TlsConnector::from(Arc::new(config(service, certificate)?)).connect(name, stream).await?;
+    let config = certificate.proof().client_config(std::slice::from_ref(&service.certificate))?;
+    let tls = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(tls)).await?;
     let connection = tokio::spawn(connection);
     let request = Request::get("/invoices")
@@ -55,15 +55,4 @@ async fn request(service: &Service, certificate: &ClientCertificate, token: &Tok
     let document: serde_json::Value = serde_json::from_slice(&body)?;
     let error = document.get("error").and_then(|error| error.as_str()).map(str::to_owned);
     Ok(Answer { status, error })
-}
-
-fn config(service: &Service, certificate: &ClientCertificate) -> Result<ClientConfig, Fault> {
-    let mut roots = RootCertStore::empty();
-    roots.add(service.certificate.clone())?;
-    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_root_certificates(roots)
-        .with_client_auth_cert(certificate.chain(), certificate.key().der())?;
-    config.resumption = Resumption::disabled();
-    Ok(config)
 }

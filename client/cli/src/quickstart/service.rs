@@ -5,22 +5,16 @@ use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use daypass_credential::{Name, Scope};
-use daypass_sdk::Verifier;
+use daypass_sdk::{
+    Verifier,
+    listen::{Connection, Listener, Protocols, Terms, Without},
+};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use rustls::{
-    RootCertStore, ServerConfig,
-    crypto::ring,
-    server::{NoServerSessionStorage, WebPkiClientVerifier},
-};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    task::JoinHandle,
-};
-use tokio_rustls::TlsAcceptor;
+use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::failure::Failure;
 
@@ -54,55 +48,43 @@ impl Service {
         verifier: Verifier,
     ) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| Failure::Internal(format!("the service cannot listen: {error}"));
-        let (config, certificate) =
-            config(roots).map_err(|why| Failure::Internal(format!("the service: {why}")))?;
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let (terms, certificate) =
+            terms(roots).map_err(|why| Failure::Internal(format!("the service: {why}")))?;
+        let port = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
+        let listener = Listener::new(port, terms)?;
+        let address = listener.address();
         let guard = Guard { guarded: Arc::new(guarded), verifier };
-        let task = tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), guard));
+        let task = tokio::spawn(accept(listener, guard));
         Ok(Self { address, certificate, task })
     }
 }
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
 
-fn config(roots: &[CertificateDer<'static>]) -> Result<(ServerConfig, CertificateDer<'static>), Fault> {
-    let provider = Arc::new(ring::default_provider());
-    let mut trusted = RootCertStore::empty();
-    for root in roots {
-        trusted.add(root.clone())?;
-    }
-    let clients =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(trusted), Arc::clone(&provider)).build()?;
+fn terms(roots: &[CertificateDer<'static>]) -> Result<(Terms, CertificateDer<'static>), Fault> {
     let key = rcgen::KeyPair::generate()?;
     let own = rcgen::CertificateParams::new(["localhost".to_owned()])?.self_signed(&key)?;
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_client_cert_verifier(clients)
-        .with_single_cert(vec![own.der().clone()], PrivatePkcs8KeyDer::from(key.serialize_der()).into())?;
-    // A resumed session would skip the check of the client certificate.
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
-    Ok((config, own.der().clone()))
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+    let chain = vec![own.der().clone()];
+    let (without, protocols) = (Without::Refuse, Protocols::Http1);
+    Ok((Terms { chain, key, roots: roots.to_vec(), without, protocols }, own.der().clone()))
 }
 
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, guard: Guard) {
-    while let Ok((stream, _)) = listener.accept().await {
-        let (acceptor, guard) = (acceptor.clone(), guard.clone());
-        tokio::spawn(async move { drop(serve(stream, acceptor, guard).await) });
+async fn accept(mut listener: Listener, guard: Guard) {
+    while let Some(connection) = listener.accept().await {
+        let guard = guard.clone();
+        tokio::spawn(async move { drop(serve(connection, guard).await) });
     }
 }
 
-async fn serve(stream: TcpStream, acceptor: TlsAcceptor, guard: Guard) -> Result<(), Fault> {
-    stream.set_nodelay(true)?;
-    let tls = acceptor.accept(stream).await?;
+async fn serve(connection: Connection, guard: Guard) -> Result<(), Fault> {
     // INVARIANT (the certificate that was seen): what is asked about is this connection's own certificate.
-    let shown = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first()).cloned();
+    let shown = connection.caller().certificate.clone();
     let answer = service_fn(move |request: Request<Incoming>| {
         let (guard, shown) = (guard.clone(), shown.clone());
         async move { Ok::<_, Infallible>(guard.answer(request.headers(), shown.as_ref()).await) }
     });
-    http1::Builder::new().serve_connection(TokioIo::new(tls), answer).await?;
+    http1::Builder::new().serve_connection(TokioIo::new(connection), answer).await?;
     Ok(())
 }
 

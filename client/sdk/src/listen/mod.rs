@@ -51,6 +51,31 @@ pub struct Terms {
     pub roots: Vec<CertificateDer<'static>>,
     /// What to do with callers without a certificate.
     pub without: Without,
+    /// What is spoken after the handshake.
+    pub protocols: Protocols,
+}
+
+/// What is spoken after the handshake. It is offered to callers (ALPN), so it has to be what is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocols {
+    /// HTTP/2 or HTTP/1.1, as the caller likes: `axum::serve`.
+    #[default]
+    Both,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2: tonic.
+    Http2,
+}
+
+impl Protocols {
+    fn alpn(self) -> Vec<Vec<u8>> {
+        let names: &[&[u8]] = match self {
+            Self::Both => &[b"h2", b"http/1.1"],
+            Self::Http1 => &[b"http/1.1"],
+            Self::Http2 => &[b"h2"],
+        };
+        names.iter().map(|name| name.to_vec()).collect()
+    }
 }
 
 /// What to do with callers who show no certificate. One of somebody else's is refused in any case.
@@ -152,7 +177,7 @@ fn config(terms: Terms) -> Result<ServerConfig, Error> {
         .map_err(|_| Error::BadInput("the server's certificate and its key do not fit together".into()))?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = terms.protocols.alpn();
     Ok(config)
 }
 

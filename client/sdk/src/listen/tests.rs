@@ -50,7 +50,13 @@ impl World {
     fn terms(&self, without: Without) -> Terms {
         let (leaf, key) = self.server.sign("localhost");
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        Terms { chain: vec![leaf], key, roots: vec![self.audience.root.clone()], without }
+        Terms {
+            chain: vec![leaf],
+            key,
+            roots: vec![self.audience.root.clone()],
+            without,
+            protocols: Protocols::Both,
+        }
     }
 
     async fn listen(&self, without: Without) -> Listener {
