@@ -19,7 +19,8 @@ use tokio_rustls::server::TlsStream;
 pub struct Caller {
     /// From where.
     pub address: SocketAddr,
-    /// The client certificate that was shown, whose key the caller holds. Only [`Without::LetIn`] lets it be missing.
+    /// The client certificate that was shown, whose key the caller holds. Only
+    /// [`Without::LetIn`](super::Without::LetIn) lets it be missing.
     pub certificate: Option<CertificateDer<'static>>,
 }
 
