@@ -1,6 +1,12 @@
 //! The directory, one object at a time: writing one from a file, reading one, listing a kind.
 
+mod check;
+mod fields;
+mod file;
 mod manifest;
+mod order;
+mod problem;
+mod sources;
 mod stored;
 mod wire;
 mod words;
