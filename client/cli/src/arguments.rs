@@ -80,9 +80,13 @@ pub(crate) enum Verb {
     Cert(credential::Certificate),
     Token(credential::Token),
     Verify(verification::Wish),
+    Apply(directory::Apply),
+    Export(directory::Export),
+    Schema(directory::Schema),
     Put(directory::Put),
     Get(directory::Get),
     List(directory::List),
+    Describe(directory::Describe),
     End(offboarding::Wish),
     /// Ask the broker whom it takes you for.
     Ping,
@@ -114,7 +118,7 @@ Exit codes:
   2  bad input: the command line, a file, or what the broker calls malformed
   3  refused: the broker said no (its reason code is shown), or a credential is not good
   4  unreachable: no broker answers, or it is busy or unwell; try again
-  5  reserved: no verb ends with it
+  5  partial: of many things some were done and some were not; what says which is on standard output
   6  what answers is not the broker that it should be
   130  interrupted
 
@@ -176,6 +180,7 @@ mod tests {
             Exit::BadInput,
             Exit::Refused,
             Exit::Unreachable,
+            Exit::Partial,
             Exit::OtherBroker,
             Exit::Interrupted,
         ] {

@@ -45,7 +45,7 @@ impl Place {
     }
 
     /// The line with a mark under the place; of a long line the part around it.
-    fn picture(&self) -> String {
+    pub(super) fn picture(&self) -> String {
         let (number, column) = (self.line().to_string(), self.column());
         let line = self.source.text.lines().nth(self.line() - 1).unwrap_or_default();
         let skipped = if column > WIDE { column - WIDE / 2 } else { 0 };
