@@ -22,7 +22,7 @@ use crate::{
 ///
 /// Each object says at which revision it was last written, so that applying an old export over a newer state is
 /// refused. Where the files themselves are the truth, as under version control, leave that out with --no-revisions.
-/// What was ended is not exported: its name is spent. Applying an export as it is changes nothing.
+/// What was ended is not exported, nor what rests on it. Applying an export as it is changes nothing.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Export {
@@ -64,7 +64,7 @@ pub(crate) async fn run(wish: Export, home: &Home, console: &Console) -> Result<
         }
     }
     if ended > 0 {
-        console.say(format_args!("{ended} that were ended are left out"));
+        console.say(format_args!("left out, because ended: {ended}"));
     }
     if wish.no_revisions {
         objects.iter_mut().for_each(|object| object.revision = None);
@@ -78,9 +78,9 @@ pub(crate) async fn run(wish: Export, home: &Home, console: &Console) -> Result<
     console.show(&Exported { objects }, || text)
 }
 
-/// The object, unless it was ended.
+/// The object, unless it was ended, by itself or by what is above it.
 fn live(stored: v1::StoredObject) -> Result<Option<ExportedObject>, Failure> {
-    if stored.life() == v1::Life::Ended {
+    if stored.effective_life() == v1::Life::Ended {
         return Ok(None);
     }
     let unknown = |why: String| Failure::Internal(format!("`{}` cannot be exported: {why}", stored.id));

@@ -24,7 +24,11 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Entry>, Failure> {
             add(&mut reading, path)?;
         }
     }
-    reading.finish().map_err(Failure::BadInput)
+    let entries = reading.finish().map_err(Failure::BadInput)?;
+    if entries.is_empty() {
+        return Err(Failure::bad("there is no object in what was given"));
+    }
+    Ok(entries)
 }
 
 fn add(reading: &mut Reading, path: &Path) -> Result<(), Failure> {
@@ -102,6 +106,8 @@ mod tests {
         assert!(of(&dir.path().join("none.toml")).contains("cannot read"));
         fs::write(dir.path().join("x.json"), "{\"kind\": \"vendor\"}").unwrap();
         assert!(of(&dir.path().join("x.json")).contains("is JSON"));
+        fs::write(dir.path().join("empty.toml"), "# nothing yet\n").unwrap();
+        assert!(of(&dir.path().join("empty.toml")).contains("there is no object"));
         fs::write(dir.path().join("big.toml"), "#".repeat(8 * 1024 * 1024 + 1)).unwrap();
         assert!(of(&dir.path().join("big.toml")).contains("longer than 8 MiB"));
     }

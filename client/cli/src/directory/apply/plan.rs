@@ -112,6 +112,7 @@ fn judge(
     let change = match planned.change() {
         PlannedChange::New => Change::New,
         PlannedChange::Unchanged => Change::Unchanged,
+        PlannedChange::Refused if is_there(&entry, &planned)? => Change::Unchanged,
         PlannedChange::Refused => refused(&entry, planned),
         PlannedChange::Changed => match stale(&entry, at).filter(|_| !overwrite) {
             Some(stale) => stale,
@@ -122,6 +123,18 @@ fn judge(
         }
     };
     Ok(Step { id: entry.id, place: entry.place, change, at, object })
+}
+
+/// Is what is refused what stands there already? Something beside it was ended since, perhaps; but nothing has to be
+/// written, and whoever applies an export as it is asks for nothing. What was ended itself does not stand.
+fn is_there(entry: &Entry, planned: &v1::PlannedObject) -> Result<bool, Failure> {
+    match &planned.before {
+        Some(before) if planned.reason != "name-spent" => {
+            let before = Manifest::from_wire(before.clone()).map_err(Failure::Internal)?;
+            Ok(difference::between(&before, &entry.manifest)?.is_empty())
+        }
+        _ => Ok(false),
+    }
 }
 
 /// The refusal is shown where the object names what the refusal names, or at the object's own name.
