@@ -248,6 +248,8 @@ mod tests {
             (refused("bad-field", RefusalClass::Invalid), 2),
             (Failure::bad("x"), 2),
             (Failure::NotGood, 3),
+            (Failure::Refused("x".into()), 3),
+            (Failure::Partial("x".into()), 5),
             (Failure::Internal("x".into()), 1),
             (Failure::Interrupted, 130),
             (Error::NotEnrolled { home: "x".into() }.into(), 2),

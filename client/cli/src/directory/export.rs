@@ -8,7 +8,7 @@ use daypass_proto::v1;
 use daypass_sdk::{Connection, Directory, Home, write_public};
 
 use super::{
-    fields::{REVISION, SHAPES, Shape, What, shape},
+    fields::{Field, REVISION, SHAPES, Shape, What, shape},
     manifest::Manifest,
     schema,
 };
@@ -91,7 +91,8 @@ fn live(stored: v1::StoredObject) -> Result<Option<ExportedObject>, Failure> {
 
 fn file(objects: &[ExportedObject]) -> Result<String, Failure> {
     let mut text = format!(
-        "#:schema {name}\n# For editors: `daypass schema > {name}` writes that file. To write it all back: `daypass apply -f FILE`.\n",
+        "#:schema {name}\n\
+         # `daypass apply -f FILE` writes it back; `daypass schema > {name}` is for editors.\n",
         name = schema::FILE_NAME
     );
     for object in objects {
@@ -111,11 +112,12 @@ fn block(exported: &ExportedObject, text: &mut String) -> Result<(), String> {
     for field in shape.fields {
         let Some(value) = table.get(field.name) else { continue };
         match (&field.what, value) {
-            (What::List(What::Table(_)), toml::Value::Array(items)) if !items.is_empty() => {
+            (What::List(What::Table(fields)), toml::Value::Array(items)) if !items.is_empty() => {
                 line(format_args!("{} = [", field.name))?;
-                items.iter().try_for_each(|item| line(format_args!("  {item},")))?;
+                items.iter().try_for_each(|item| line(format_args!("  {},", inline(item, fields))))?;
                 line(format_args!("]"))?;
             }
+            (What::Table(fields), value) => line(format_args!("{} = {}", field.name, inline(value, fields)))?,
             _ => line(format_args!("{} = {value}", field.name))?,
         }
     }
@@ -123,6 +125,13 @@ fn block(exported: &ExportedObject, text: &mut String) -> Result<(), String> {
         Some(revision) => line(format_args!("{REVISION} = {revision}")),
         None => Ok(()),
     }
+}
+
+/// A table on one line, its fields in the order of the shape.
+fn inline(value: &toml::Value, fields: &[Field]) -> String {
+    let field = |field: &Field| Some(format!("{} = {}", field.name, value.get(field.name)?));
+    let fields: Vec<String> = fields.iter().filter_map(field).collect();
+    format!("{{ {} }}", fields.join(", "))
 }
 
 #[cfg(test)]

@@ -98,7 +98,10 @@ impl fmt::Display for Problem {
 pub(super) fn report(mut problems: Vec<Problem>) -> String {
     problems.sort_by_key(|problem| (problem.place.source.number, problem.place.span.start));
     let shown: Vec<String> = problems.iter().take(MOST).map(ToString::to_string).collect();
-    let text = shown.join("\n");
+    let text = match problems.len() {
+        0 | 1 => shown.concat(),
+        mistakes => format!("{mistakes} mistakes\n{}", shown.join("\n")),
+    };
     match problems.len().saturating_sub(MOST) {
         0 => text,
         more => format!("{text}\nand {more} more"),
@@ -157,7 +160,7 @@ mod tests {
         let source = Arc::new(Source { number: 0, name: "a.toml".into(), text });
         let of = |line: usize| Problem::new(Place::new(&source, line * 2..line * 2 + 1), "no");
         let report = report((0..50).rev().map(of).collect());
-        assert!(report.starts_with("a.toml:1:1"), "{report}");
+        assert!(report.starts_with("50 mistakes\na.toml:1:1"), "{report}");
         assert!(report.ends_with("and 20 more"), "{report}");
     }
 }

@@ -19,8 +19,10 @@ use crate::{
 
 /// Write one object: make it, or change it. For admins.
 ///
-/// FILE holds one object, in TOML or JSON; `daypass apply` takes files of many. Writing it again unchanged does nothing. A change that takes something
-/// away kills what was minted under the object before; the answer says so.
+/// FILE holds one object, in TOML or JSON; `daypass apply` takes files of many. Writing it again unchanged does
+/// nothing. A change that takes something away kills what was minted under the object before; the answer says so.
+///
+/// Where the file says `revision = …`, as an export's does, and the object was written since, it is refused.
 #[derive(Debug, Args)]
 #[command(after_long_help = PUT_EXAMPLES)]
 pub(crate) struct Put {
