@@ -255,6 +255,18 @@ async fn an_old_export_does_not_take_back_what_somebody_did_since() {
 }
 
 #[tokio::test]
+async fn what_another_broker_exported_and_what_was_ended_is_refused() {
+    let desk = Desk::new().await;
+    desk.write("bea.toml", "[[person]]\nname = \"bea\"\ncontact = \"y\"\nrevision = 999\n");
+    desk.run(&["apply", "-f", "bea.toml"]).await.holds(3, &["is this another broker's?", "bea.toml:4:12"]);
+    desk.write("bea.toml", "[[person]]\nname = \"bea\"\ncontact = \"bea@company.example\"\nrevision = 999\n");
+    desk.run(&["apply", "-f", "bea.toml"]).await.holds(0, &["1 unchanged"]);
+    desk.world.admin.end(&id("person:bea"), "").await.unwrap();
+    desk.run(&["apply", "-f", "bea.toml"]).await.holds(3, &["(name-spent)", "bea.toml:2:8"]);
+    desk.run(&["apply", "-f", "none.toml"]).await.holds(2, &["cannot read `none.toml`"]);
+}
+
+#[tokio::test]
 async fn an_export_is_the_directory_and_applying_it_changes_nothing() {
     let desk = Desk::new().await;
     desk.world.admin.end(&id("vendor:globex"), "").await.unwrap();
