@@ -57,7 +57,8 @@ impl Directory {
     pub async fn plan(&self, objects: Vec<v1::Object>) -> Result<v1::PlanObjectsResponse, Error> {
         let asked = objects.len();
         // The answer holds every object as it stands, beside what is said of it.
-        let mut stub = self.stub().max_decoding_message_size(PLAN_MAX);
+        let stub = DirectoryServiceClient::new(self.connection.channel());
+        let mut stub = stub.max_decoding_message_size(PLAN_MAX);
         let answer = stub.plan_objects(v1::PlanObjectsRequest { objects }).await;
         let answer = answer.map_err(|status| self.connection.fault(status))?.into_inner();
         if answer.objects.len() != asked {

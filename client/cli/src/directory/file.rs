@@ -141,7 +141,7 @@ impl Reading {
 
 fn syntax(source: &Arc<Source>, error: &toml::de::Error) -> Problem {
     let end = source.text.len();
-    Problem::new(Place::new(source, error.span().unwrap_or(end..end)), shown(error.message()))
+    Problem::new(Place::new(source, error.span().unwrap_or(end..end)), error.message())
 }
 
 fn named(source: &Arc<Source>, kind: NodeKind, table: &DeTable<'_>) -> Option<(NodeId, Place)> {
@@ -181,7 +181,7 @@ fn manifest(kind: NodeKind, table: Spanned<DeValue<'_>>) -> Result<Manifest, Str
 }
 
 fn read<T: DeserializeOwned>(table: Spanned<DeValue<'_>>) -> Result<T, String> {
-    T::deserialize(ValueDeserializer::from(table)).map_err(|error| shown(error.message()))
+    T::deserialize(ValueDeserializer::from(table)).map_err(|error| error.message().to_owned())
 }
 
 /// As `an application`.
