@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use daypass_sdk::Home;
 
 use crate::{
-    bench, credential, directory, enrollment, failure::Failure, key, offboarding, quickstart, verification,
+    bench, credential, directory, enrollment, failure::Failure, key, offboarding, paint::Color, quickstart,
+    verification,
 };
 
 /// Short-lived credentials for the software that you let in.
@@ -22,6 +23,16 @@ pub(crate) struct Arguments {
     /// How data looks on standard output (and an error on standard error).
     #[arg(short, long, global = true, value_name = "FORM", value_enum, default_value = "text")]
     pub(crate) output: Format,
+    /// Whether there is colour; NO_COLOR counts as well.
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value = "auto",
+        help_heading = "Everywhere"
+    )]
+    pub(crate) color: Color,
     #[command(subcommand)]
     pub(crate) verb: Verb,
 }
@@ -69,9 +80,13 @@ pub(crate) enum Verb {
     Cert(credential::Certificate),
     Token(credential::Token),
     Verify(verification::Wish),
+    Apply(directory::Apply),
+    Export(directory::Export),
+    Schema(directory::Schema),
     Put(directory::Put),
     Get(directory::Get),
     List(directory::List),
+    Describe(directory::Describe),
     End(offboarding::Wish),
     /// Ask the broker whom it takes you for.
     Ping,
@@ -103,7 +118,7 @@ Exit codes:
   2  bad input: the command line, a file, or what the broker calls malformed
   3  refused: the broker said no (its reason code is shown), or a credential is not good
   4  unreachable: no broker answers, or it is busy or unwell; try again
-  5  reserved: no verb ends with it
+  5  partial: of many things some were done and some were not; what says which is on standard output
   6  what answers is not the broker that it should be
   130  interrupted
 
@@ -165,6 +180,7 @@ mod tests {
             Exit::BadInput,
             Exit::Refused,
             Exit::Unreachable,
+            Exit::Partial,
             Exit::OtherBroker,
             Exit::Interrupted,
         ] {

@@ -14,6 +14,7 @@ pub(crate) enum Exit {
     BadInput,
     Refused,
     Unreachable,
+    Partial,
     OtherBroker,
     Interrupted,
 }
@@ -26,7 +27,7 @@ impl Exit {
             Self::BadInput => 2,
             Self::Refused => 3,
             Self::Unreachable => 4,
-            // 5 is reserved for verbs that do many things, of which some failed; there is none yet.
+            Self::Partial => 5,
             Self::OtherBroker => 6,
             Self::Interrupted => 130,
         }
@@ -39,6 +40,7 @@ impl Exit {
             Self::BadInput => "bad-input",
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
+            Self::Partial => "partial",
             Self::OtherBroker => "other-broker",
             Self::Interrupted => "interrupted",
         }
@@ -60,6 +62,10 @@ pub(crate) enum Failure {
     BadInput(String),
     /// A credential is not good. The data that says so is printed already.
     NotGood,
+    /// Of many things some cannot be. The data that says which, and why, is printed already.
+    Refused(String),
+    /// Of many things some were done and some were not. The data that says which is printed already.
+    Partial(String),
     /// Something did not go as it must. What is to be seen of it is printed already, apart from this.
     Internal(String),
     /// Somebody stopped it.
@@ -81,7 +87,8 @@ impl Failure {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::BadInput(_) => Exit::BadInput,
-            Self::NotGood => Exit::Refused,
+            Self::NotGood | Self::Refused(_) => Exit::Refused,
+            Self::Partial(_) => Exit::Partial,
             Self::Internal(_) => Exit::Internal,
             Self::Interrupted => Exit::Interrupted,
             Self::Sdk(error) => match error {
@@ -111,7 +118,12 @@ impl Failure {
     pub(crate) fn reason(&self) -> Option<&str> {
         match self {
             Self::Sdk(error) => error.reason(),
-            Self::BadInput(_) | Self::NotGood | Self::Internal(_) | Self::Interrupted => None,
+            Self::BadInput(_)
+            | Self::NotGood
+            | Self::Refused(_)
+            | Self::Partial(_)
+            | Self::Internal(_)
+            | Self::Interrupted => None,
         }
     }
 
@@ -119,7 +131,9 @@ impl Failure {
     pub(crate) fn message(&self) -> String {
         match self {
             Self::Sdk(error) => with_cause(error),
-            Self::BadInput(text) | Self::Internal(text) => text.clone(),
+            Self::BadInput(text) | Self::Refused(text) | Self::Partial(text) | Self::Internal(text) => {
+                text.clone()
+            }
             Self::NotGood => "the credential is not good: refuse it".into(),
             Self::Interrupted => "stopped before it was done".into(),
         }
@@ -144,7 +158,13 @@ impl Failure {
 
     /// What to do about it, where that is known.
     pub(crate) fn next(&self) -> Option<&'static str> {
-        let Self::Sdk(error) = self else { return None };
+        let error = match self {
+            Self::Sdk(error) => error,
+            Self::Partial(_) => return Some("run it again: what is done already is left alone"),
+            Self::BadInput(_) | Self::NotGood | Self::Refused(_) | Self::Internal(_) | Self::Interrupted => {
+                return None;
+            }
+        };
         match error {
             Error::Refused(refusal) => next_for(&refusal.reason),
             Error::Failed { reason, .. } => next_for(reason),
@@ -191,7 +211,7 @@ fn next_for(reason: &str) -> Option<&'static str> {
 }
 
 /// The causes beside the message, where the message does not say them.
-fn with_cause(error: &Error) -> String {
+pub(crate) fn with_cause(error: &Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
@@ -228,6 +248,8 @@ mod tests {
             (refused("bad-field", RefusalClass::Invalid), 2),
             (Failure::bad("x"), 2),
             (Failure::NotGood, 3),
+            (Failure::Refused("x".into()), 3),
+            (Failure::Partial("x".into()), 5),
             (Failure::Internal("x".into()), 1),
             (Failure::Interrupted, 130),
             (Error::NotEnrolled { home: "x".into() }.into(), 2),

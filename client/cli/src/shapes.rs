@@ -1,6 +1,8 @@
 //! The documents of `-o json`: every shape that a program may rely on. Fields are added, never renamed or removed.
 //! Instants are RFC 3339 texts in UTC, and every id is as `kind:name`.
 
+pub(crate) mod directory;
+
 use std::fmt;
 
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! The directory: reading and writing single objects. Who may is the broker's to say. The objects are the wire's own.
+//! The directory: reading and writing single objects, and planning many. Who may is the broker's to say. The objects are the wire's own.
 
 use daypass_credential::{NodeId, NodeKind, Revision};
 use daypass_proto::v1::{self, directory_service_client::DirectoryServiceClient};
@@ -56,6 +56,23 @@ impl Directory {
         Ok(Written { revision: Revision::new(answer.revision), written: answer.written, cut: answer.cut })
     }
 
+    /// Says what writing these objects in this order would do, and writes nothing: one answer for each, in that order.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn plan(&self, objects: Vec<v1::Object>) -> Result<v1::PlanObjectsResponse, Error> {
+        let asked = objects.len();
+        // The answer holds every object as it stands, beside what is said of it.
+        let stub = DirectoryServiceClient::new(self.connection.channel());
+        let mut stub = stub.max_decoding_message_size(PLAN_MAX);
+        let answer = stub.plan_objects(v1::PlanObjectsRequest { objects }).await;
+        let answer = answer.map_err(|status| self.connection.fault(status))?.into_inner();
+        if answer.objects.len() != asked {
+            return Err(Error::BadAnswer("the plan is of other objects"));
+        }
+        Ok(answer)
+    }
+
     /// Reads one object.
     ///
     /// # Errors
@@ -110,3 +127,5 @@ impl Directory {
 }
 
 const PAGE: u32 = 500;
+/// The largest plan that is read, in bytes.
+const PLAN_MAX: usize = 32 * 1024 * 1024;

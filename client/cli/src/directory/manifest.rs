@@ -1,10 +1,13 @@
-//! The file format of directory objects: one object in TOML or JSON, with `kind` to say which. Names, scopes and
+//! The objects of the directory as files hold them, each in TOML or JSON, with `kind` to say which. Names, scopes and
 //! durations are checked here, so that a mistake is told with its line before anything is sent.
 
 use daypass_credential::{Name, NodeId, NodeKind, Scope, Ttl};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::words::{Classification, Instant, Role, Tier, ttl};
+use super::{
+    file::{Reading, no_kind},
+    words::{Classification, Instant, Role, Tier, ttl},
+};
 
 /// One object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -157,30 +160,42 @@ struct Kinded {
 }
 
 impl Manifest {
-    /// Reads one object. The error says where.
+    /// Reads the one object of a text. The error says where.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let reader = if text.trim_start().starts_with('{') { Reader::Json(text) } else { Reader::Toml(text) };
-        let kinded: Kinded = reader.read()?;
+        if is_json(text) {
+            return Self::from_json(text);
+        }
+        let mut reading = Reading::default();
+        reading.add("the object".into(), text.to_owned());
+        let mut entries = reading.finish()?.into_iter();
+        match (entries.next(), entries.next()) {
+            (Some(entry), None) => Ok(entry.manifest),
+            _ => Err("not one object".into()),
+        }
+    }
+
+    /// Reads one object in JSON. The error says where.
+    pub(super) fn from_json(text: &str) -> Result<Self, String> {
+        let kinded: Kinded = json(text)?;
         let manifest = match kinded.kind.as_str() {
-            "vendor" => Self::Vendor(reader.read()?),
-            "contract" => Self::Contract(reader.read()?),
-            "application" => Self::Application(reader.read()?),
-            "person" => Self::Person(reader.read()?),
-            "audience" => Self::Audience(reader.read()?),
-            "verifier" => Self::Verifier(reader.read()?),
-            "identity" => return Err("an identity comes from enrolment: `daypass open-enrollment`".into()),
-            other => {
-                return Err(format!(
-                    "`kind = \"{}\"` is none: vendor, contract, application, person, audience or verifier",
-                    other.escape_default()
-                ));
-            }
+            "vendor" => Self::Vendor(json(text)?),
+            "contract" => Self::Contract(json(text)?),
+            "application" => Self::Application(json(text)?),
+            "person" => Self::Person(json(text)?),
+            "audience" => Self::Audience(json(text)?),
+            "verifier" => Self::Verifier(json(text)?),
+            other => return Err(no_kind(other)),
         };
-        match manifest.erased() {
+        manifest.unless_erased()
+    }
+
+    /// The object, unless it says that a text was erased instead of having one.
+    pub(super) fn unless_erased(self) -> Result<Self, String> {
+        match self.erased() {
             Some(field) => {
                 Err(format!("`{field}` was erased, and `{ERASED}` only says so: write a new text"))
             }
-            None => Ok(manifest),
+            None => Ok(self),
         }
     }
 
@@ -197,6 +212,11 @@ impl Manifest {
 
     /// What it is called.
     pub(crate) fn id(&self) -> String {
+        self.node().to_string()
+    }
+
+    /// What it is called.
+    pub(super) fn node(&self) -> NodeId {
         let (kind, name) = match self {
             Self::Vendor(vendor) => (NodeKind::Vendor, &vendor.name),
             Self::Contract(contract) => (NodeKind::Contract, &contract.name),
@@ -206,22 +226,17 @@ impl Manifest {
             Self::Verifier(verifier) => (NodeKind::Verifier, &verifier.name),
             Self::Identity(identity) => (NodeKind::Identity, &identity.name),
         };
-        NodeId::new(kind, name.clone()).to_string()
+        NodeId::new(kind, name.clone())
     }
 }
 
-enum Reader<'a> {
-    Toml(&'a str),
-    Json(&'a str),
+/// Is this text JSON rather than TOML?
+pub(super) fn is_json(text: &str) -> bool {
+    text.trim_start().starts_with('{')
 }
 
-impl Reader<'_> {
-    fn read<T: for<'de> Deserialize<'de>>(&self) -> Result<T, String> {
-        match self {
-            Self::Toml(text) => toml::from_str(text).map_err(|error| error.to_string()),
-            Self::Json(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
-        }
-    }
+fn json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
 /// What the broker shows in place of a text that was erased.
@@ -259,9 +274,9 @@ entitlements = [{ audience = "billing", scopes = ["invoices.read"] }]
     fn a_mistake_is_told_with_its_place() {
         let of = |text: &str| Manifest::parse(text).unwrap_err();
         let unknown = of(&APPLICATION.replace("instances", "instanzes"));
-        assert!(unknown.contains("line 9") && unknown.contains("instanzes"), "{unknown}");
+        assert!(unknown.contains("9:1") && unknown.contains("instanzes"), "{unknown}");
         let bad = of(&APPLICATION.replace("\"acme\"", "\"Acme!\""));
-        assert!(bad.contains("line 4") && bad.contains("is not a name"), "{bad}");
+        assert!(bad.contains("4:10") && bad.contains("is not a name"), "{bad}");
         let missing = of(&APPLICATION.replace("environment = \"production\"\n", ""));
         assert!(missing.contains("environment"), "{missing}");
         let erased = of(&APPLICATION.replace("fetches invoices", ERASED));

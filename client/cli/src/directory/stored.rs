@@ -1,4 +1,4 @@
-//! Objects as they stand, for people: one as the file that `put` takes, many as a table.
+//! Objects as they stand: in the shape for programs, and one as the file that `put` takes.
 
 use daypass_proto::v1;
 
@@ -47,22 +47,9 @@ fn lives(stored: &Stored) -> String {
     }
 }
 
-fn cut(stored: &Stored) -> String {
+/// When it was cut, if it was.
+pub(super) fn cut(stored: &Stored) -> String {
     stored.cut.map(|cut| format!(", cut at revision {cut}")).unwrap_or_default()
-}
-
-/// One line each, in columns.
-pub(super) fn table(objects: &[Stored]) -> String {
-    let widest = objects.iter().map(|stored| stored.id.chars().count()).max().unwrap_or_default().max(2);
-    let mut lines = vec![format!("{:<widest$}  {:<9}  {:>8}  {:>8}", "id", "life", "written", "cut")];
-    for stored in objects {
-        let cut = stored.cut.map_or_else(|| "-".to_owned(), |cut| cut.to_string());
-        lines.push(format!(
-            "{:<widest$}  {:<9}  {:>8}  {:>8}",
-            stored.id, stored.effective_life, stored.revision, cut
-        ));
-    }
-    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -92,8 +79,6 @@ mod tests {
     #[test]
     fn a_child_of_what_was_ended_says_so() {
         assert!(text(&vendor(v1::Life::Ended)).unwrap().contains("open, but ended by what is above it"));
-        let table = table(&[vendor(v1::Life::Ended)]);
-        assert!(table.lines().last().unwrap().contains("ended"), "{table}");
     }
 
     #[test]

@@ -6,13 +6,15 @@ use daypass_proto::v1;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident: $($variant:ident),*) => {
+    ($(#[$doc:meta])* $name:ident: $($variant:ident = $word:literal),*) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(rename_all = "kebab-case")]
-        pub(crate) enum $name { $($variant),* }
+        pub(crate) enum $name { $(#[serde(rename = $word)] $variant),* }
 
         impl $name {
+            /// As people write them.
+            pub(super) const WORDS: &'static [&'static str] = &[$($word),*];
+
             /// As it goes over the wire.
             pub(super) fn to_wire(self) -> i32 {
                 match self { $(Self::$variant => v1::$name::$variant.into()),* }
@@ -31,15 +33,15 @@ macro_rules! words {
 
 words! {
     /// How sensitive data is.
-    Classification: Public, Internal, Confidential, Restricted
+    Classification: Public = "public", Internal = "internal", Confidential = "confidential", Restricted = "restricted"
 }
 words! {
     /// What it takes to get a scope.
-    Tier: Standing, Jit, BreakGlass
+    Tier: Standing = "standing", Jit = "jit", BreakGlass = "break-glass"
 }
 words! {
     /// What a person may do overall.
-    Role: Admin, Auditor
+    Role: Admin = "admin", Auditor = "auditor"
 }
 
 /// An instant, as RFC 3339.
