@@ -35,7 +35,7 @@ pub(crate) struct SledDisk {
 
 impl SledDisk {
     pub(super) fn new(db: Db, file: File, mark: Mark, sync: Box<dyn DataSync>) -> Self {
-        Self { db, file: DataFile(file), mark, sync }
+        Self { db, file: DataFile::new(file), mark, sync }
     }
 
     /// Reads and checks what is there.
@@ -45,7 +45,13 @@ impl SledDisk {
 }
 
 /// Our own handle of sled's data file.
-struct DataFile(File);
+pub(super) struct DataFile(File);
+
+impl DataFile {
+    pub(super) const fn new(file: File) -> Self {
+        Self(file)
+    }
+}
 
 impl Drop for DataFile {
     /// sled's threads may hold the database, and so its lock, a little longer than its owner: waits until it is
