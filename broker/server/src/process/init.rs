@@ -1,9 +1,7 @@
 //! Beginning a log: the broker's keys, and a one-time code for the first admin.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
-    io::Write as _,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -19,6 +17,7 @@ use zeroize::Zeroizing;
 
 use super::{
     command::Failure,
+    durable,
     start::{key_encryption_key, options, store_path},
 };
 use crate::{
@@ -62,13 +61,16 @@ pub(crate) async fn init(config: &Config, wish: Wish) -> Result<Begun, Failure> 
     }
     let key = admin_key(&wish.admin_key)?;
     let kek = match config.key_file.try_exists() {
-        Ok(true) => key_encryption_key(&config.key_file)?,
+        // Perhaps an attempt that broke off left it, and nothing of it is durable yet.
+        Ok(true) => {
+            let kek = key_encryption_key(&config.key_file)?;
+            let failed = |error| Failure::work("cannot make the key file durable", error);
+            durable::file(&config.key_file).map_err(failed)?;
+            kek
+        }
         _ => new_key_file(&config.key_file)?,
     };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&config.data_dir)
+    durable::folder(&config.data_dir)
         .map_err(|error| Failure::work(format!("cannot make `{}`", config.data_dir.display()), error))?;
     let store = empty_store(config)?;
     first_event(&store, config, &kek, wish, key).await
@@ -177,16 +179,8 @@ fn new_key_file(path: &Path) -> Result<KeyEncryptionKey, Failure> {
     let what = || format!("cannot make the key file `{}`", path.display());
     let kek = KeyEncryptionKey::generate().map_err(|error| Failure::work(what(), error))?;
     let failed = |error| Failure::work(what(), error);
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(failed)?;
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-    file.write_all(kek.to_text().as_bytes()).map_err(failed)?;
-    file.write_all(b"\n").map_err(failed)?;
-    file.sync_all().map_err(failed)?;
-    // Without its name in the directory the key would be gone with the next power cut, and the store with it.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    let text = Zeroizing::new(format!("{}\n", kek.to_text().as_str()));
+    durable::new_file(path, text.as_bytes()).map_err(failed)?;
     Ok(kek)
 }
 

@@ -1,6 +1,7 @@
 //! The process: its command line, how it begins, how it serves, how it ends.
 
 mod command;
+mod durable;
 mod init;
 mod listener;
 mod serve;
