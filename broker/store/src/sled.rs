@@ -10,6 +10,7 @@ mod files;
 mod layout;
 mod load;
 mod mark;
+mod nudge;
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -27,8 +28,9 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use self::{
-    disk::{DataFile, SledDisk},
+    disk::{DataFile, Last, SledDisk},
     mark::Mark,
+    nudge::Nudge,
 };
 use crate::{Change, CommitError, Entry, Faults, Head, Lane, OpenError, Store, StoreError, engine::Engine};
 
@@ -121,14 +123,15 @@ impl Sled {
         files::lock(path, &file)?;
         files::settle(path).and_then(|()| options.sync.sync(&file)).map_err(failed)?;
         file.unlock().map_err(failed)?;
-        let db = open_sled(path, &options, false)?;
         let mark = match Mark::open(path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 return Err(OpenError::Damaged("its mark is missing".to_owned()));
             }
             opened => opened.map_err(failed)?,
         };
-        Self::start(path, SledDisk::new(db, file, mark, options.sync), options.check)
+        let db = open_sled(path, &options, false)?;
+        let disk = SledDisk::new(db, file, mark, options.sync).map_err(failed)?;
+        Self::start(path, disk, options.check)
     }
 
     fn start(path: &Path, disk: SledDisk, check: Check) -> Result<Self, OpenError> {
@@ -141,13 +144,20 @@ impl Sled {
 /// Makes a store in an empty directory, and closes it. All of it is durable then, but for the directory's own name.
 fn make(path: &Path, options: &Options) -> Result<(), OpenError> {
     let failed = |source| OpenError::Io { path: path.to_owned(), source };
-    let db = open_sled(path, options, true)?;
+    let opened = open_sled(path, options, true)?;
+    // Declared in this order, so that it is dropped last wherever this ends.
+    let last = Last::new(opened.clone());
+    let db = opened;
     let file = data_handle(path).map_err(failed)?;
+    let nudge = Nudge::start(db.clone()).map_err(failed)?;
+    let writing = nudge.writing();
     contained(|| load::mark(&db).map_err(|e| translate(path, e)))?;
+    drop(writing);
     options.sync.sync(&file).map_err(failed)?;
     Mark::create(path).map_err(failed)?;
     files::sync(&path.join("conf")).map_err(failed)?;
-    drop(db);
+    files::sync(path).map_err(failed)?;
+    drop((nudge, db, last));
     drop(DataFile::new(file));
     Ok(())
 }

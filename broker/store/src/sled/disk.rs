@@ -2,6 +2,8 @@
 
 use std::{
     fs::{File, TryLockError},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
     thread,
     time::Duration,
 };
@@ -17,6 +19,7 @@ use super::{
     layout::{node_key, node_value, private_key, run_first, run_key},
     load::load,
     mark::Mark,
+    nudge::Nudge,
 };
 use crate::{
     Entry, OpenError, StoreError,
@@ -25,22 +28,45 @@ use crate::{
     pack::{Record, pack, unpack},
 };
 
-/// A sled database and our own handle of its data file, which is dropped after it.
+/// A sled database and our own handle of its data file. The fields are dropped in this order.
 pub(crate) struct SledDisk {
+    nudge: Nudge,
     db: Db,
+    _last: Last,
     file: DataFile,
     mark: Mark,
     sync: Box<dyn DataSync>,
 }
 
 impl SledDisk {
-    pub(super) fn new(db: Db, file: File, mark: Mark, sync: Box<dyn DataSync>) -> Self {
-        Self { db, file: DataFile::new(file), mark, sync }
+    pub(super) fn new(db: Db, file: File, mark: Mark, sync: Box<dyn DataSync>) -> io::Result<Self> {
+        let (nudge, last) = (Nudge::start(db.clone())?, Last::new(db.clone()));
+        Ok(Self { nudge, db, _last: last, file: DataFile::new(file), mark, sync })
     }
 
     /// Reads and checks what is there.
     pub(super) fn load(&self, check: Check) -> Result<Found, OpenError> {
         load(&self.db, self.mark.read(), check)
+    }
+}
+
+/// The last handle of the database: sled panics where closing goes wrong, be it because the disk has failed before.
+pub(super) struct Last(Option<Db>);
+
+impl Last {
+    pub(super) const fn new(db: Db) -> Self {
+        Self(Some(db))
+    }
+}
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        let db = self.0.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(db))).is_err() {
+            tracing::warn!(
+                "the store was not closed in order: what was acknowledged is on disk all the same"
+            );
+        }
     }
 }
 
@@ -74,8 +100,10 @@ impl Medium for SledDisk {
 
     fn write(&self, group: &Group) -> Result<(), String> {
         let said = |e: sled::Error| e.to_string();
+        let writing = self.nudge.writing();
         self.db.apply_batch(batch(group)).map_err(said)?;
         self.db.flush().map_err(said)?;
+        drop(writing);
         self.sync.sync(&self.file.0).map_err(|e| e.to_string())?;
         let newest = group.entries.last().map(|entry| self.mark.raise(entry.revision));
         newest.transpose().map(drop).map_err(|e| e.to_string())
