@@ -46,6 +46,8 @@ pub(crate) struct Begun {
     expires: Timestamp,
 }
 
+/// What to do where the answer of an earlier attempt got lost: its code is in nobody's hands, and in no log.
+const BEGUN: &str = "cannot begin twice; if no code was ever shown, remove the store and begin again";
 /// How long the first admin's code waits.
 const CODE_TTL: Ttl = Ttl::days(1);
 /// How long the first token key and audit key vouch.
@@ -84,7 +86,7 @@ fn empty_store(config: &Config) -> Result<Sled, Failure> {
         Err(exists @ OpenError::Exists(_)) => {
             let store = Sled::open(&path, options(config)).map_err(failed)?;
             let begun = store.head().borrow().revision > Revision::ZERO;
-            if begun { Err(failed(exists)) } else { Ok(store) }
+            if begun { Err(Failure::work(BEGUN, exists)) } else { Ok(store) }
         }
         made => made.map_err(failed),
     }

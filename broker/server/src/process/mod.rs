@@ -4,6 +4,7 @@ mod command;
 mod durable;
 mod init;
 mod listener;
+mod panics;
 mod serve;
 mod start;
 mod tls;
