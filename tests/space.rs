@@ -80,7 +80,7 @@ async fn ends_go_on_when_mints_are_refused_for_want_of_space() {
     let mut broker = Broker::init("[limits]\ndisk_low_water_mib = 32\ndisk_reserve_mib = 16\n");
     let Some(small) = Small::over(&broker.path().join("data")) else { return };
     broker.serve().await;
-    let world = World::of(broker).await;
+    let world = World::over(broker).await;
     let sync = world.application("sync", "sync").await;
     let verifier = world.verifier("billing-api").await;
     let (certificate, token) = mint(&sync).await.unwrap();

@@ -48,6 +48,8 @@ pub(crate) fn reason<T>(result: Result<T, Error>) -> String {
 /// A broker in a directory of its own.
 pub(crate) struct Broker {
     dir: TempDir,
+    /// Where its store and its key file lie.
+    place: PathBuf,
     child: Option<Child>,
     address: Option<Address>,
     admin_key: PrivateKey,
@@ -58,10 +60,21 @@ impl Broker {
     /// Initialises a broker; `extra` is added to its configuration.
     pub(crate) fn init(extra: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let data = dir.path().join("data");
+        let place = dir.path().to_owned();
+        Self::init_at(dir, place, extra)
+    }
+
+    /// The same with its store and its key file elsewhere, as on another disk.
+    pub(crate) fn init_at(dir: TempDir, place: PathBuf, extra: &str) -> Self {
+        Self::try_init_at(dir, place, extra).map_err(|(_, said)| said).unwrap()
+    }
+
+    /// The same where it may fail: then the directory is given back, with what the broker said.
+    pub(crate) fn try_init_at(dir: TempDir, place: PathBuf, extra: &str) -> Result<Self, (TempDir, String)> {
         let config = format!(
-            "data_dir = {data:?}\nlisten = \"127.0.0.1:0\"\ntrust_domain = \"test.example\"\nkey_file = {:?}\n{extra}",
-            dir.path().join("key")
+            "data_dir = {:?}\nlisten = \"127.0.0.1:0\"\ntrust_domain = \"test.example\"\nkey_file = {:?}\n{extra}",
+            place.join("data"),
+            place.join("key")
         );
         fs::write(dir.path().join("daypassd.toml"), config).unwrap();
         let admin_key = PrivateKey::generate().unwrap();
@@ -71,10 +84,12 @@ impl Broker {
             .arg(dir.path().join("admin.pub"))
             .output()
             .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        if !output.status.success() {
+            return Err((dir, String::from_utf8_lossy(&output.stderr).into_owned()));
+        }
         let begun: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let code = begun["enrollment_code"].as_str().unwrap().parse().unwrap();
-        Self { dir, child: None, address: None, admin_key, code }
+        Ok(Self { dir, place, child: None, address: None, admin_key, code })
     }
 
     /// Initialises and serves.
@@ -84,8 +99,8 @@ impl Broker {
         broker
     }
 
-    /// Serves; returns once it listens. A second time it listens where it did before.
-    pub(crate) async fn serve(&mut self) {
+    /// Begins to serve, and does not wait until it listens. A second time it listens where it did before.
+    pub(crate) fn spawn(&mut self) {
         let ready = self.dir.path().join("ready");
         let _none = fs::remove_file(&ready);
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
@@ -98,6 +113,12 @@ impl Broker {
             .spawn()
             .unwrap();
         self.child = Some(child);
+    }
+
+    /// Serves; returns once it listens.
+    pub(crate) async fn serve(&mut self) {
+        self.spawn();
+        let ready = self.dir.path().join("ready");
         let begun = Instant::now();
         let address = loop {
             if let Ok(text) = fs::read(&ready) {
@@ -118,7 +139,7 @@ impl Broker {
     }
 
     pub(crate) fn store_path(&self) -> PathBuf {
-        self.dir.path().join("data/store")
+        self.place.join("data/store")
     }
 
     fn log_path(&self) -> PathBuf {
@@ -155,6 +176,19 @@ impl Broker {
         assert!(killed.success());
         // Connections of this process have to hear that the broker goes away, meanwhile.
         tokio::task::spawn_blocking(move || child.wait().unwrap().success()).await.unwrap()
+    }
+
+    /// Waits until it ends by itself, and tells its exit code.
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
+                self.child = None;
+                return status.code();
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "the broker does not end: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// A command of `daypassd` with this broker's configuration.
@@ -307,11 +341,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        Self::of(Broker::start().await).await
+        Self::over(Broker::start().await).await
     }
 
-    /// The same directory, at a broker that serves already.
-    pub(crate) async fn of(broker: Broker) -> Self {
+    /// The same over a broker that serves.
+    pub(crate) async fn over(broker: Broker) -> Self {
         let admin = broker.admin().await;
         let world = Self { broker, admin };
         for name in ["bea", "tom", "rita"] {

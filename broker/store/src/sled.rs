@@ -1,22 +1,25 @@
 //! The embedded engine, on sled 0.34.7: one tree, one batch a group, and our own `fdatasync` after its `flush`, which
-//! is not durable on Linux. What lies where is in `layout`, what is checked at the start in `load`.
+//! is not durable on Linux. What lies where is in `layout`, what is checked at the start in `load`, what becomes of the
+//! files around sled's data in `files`.
 //!
 //! INVARIANT (synced by us): no answer leaves and no reader sees a group before the data file was synced through our
 //! own handle. That handle is opened before anything is written, so that it hears of every write that went wrong.
 
 mod disk;
+mod files;
 mod layout;
 mod load;
 mod mark;
 mod migrate;
+mod nudge;
 mod restore;
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions},
     io,
     os::unix::fs::DirBuilderExt,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -27,7 +30,11 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 pub use self::restore::RestoreError;
-use self::{disk::SledDisk, mark::Mark};
+use self::{
+    disk::{DataFile, Last, SledDisk},
+    mark::Mark,
+    nudge::Nudge,
+};
 use crate::{Change, CommitError, Entry, Faults, Head, Lane, OpenError, Store, StoreError, engine::Engine};
 
 /// How a store is opened.
@@ -87,29 +94,18 @@ impl DataSync for Faults {
 pub struct Sled(Engine<SledDisk>);
 
 impl Sled {
-    /// Makes a new store in this directory, which is created if need be, readable by its owner alone.
+    /// Makes a new store in this directory, which is created if need be, readable by its owner alone. The directory is
+    /// there with the whole store in it, or not at all: what breaks off leaves `<path>.new`, and a second try takes it
+    /// away.
     ///
     /// # Errors
     /// [`OpenError::Exists`] if there is one; otherwise as the operating system has it.
     pub fn create(path: &Path, options: Options) -> Result<Self, OpenError> {
-        let check = options.check;
-        Self::start(path, Self::make(path, options)?, check)
-    }
-
-    /// Makes the files of a new store.
-    fn make(path: &Path, options: Options) -> Result<SledDisk, OpenError> {
         let failed = |source| OpenError::Io { path: path.to_owned(), source };
-        if data_file(path).try_exists().map_err(failed)? {
-            return Err(OpenError::Exists(path.to_owned()));
-        }
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
-        let db = open_sled(path, &options, true)?;
-        migrate::begin(&db).map_err(|e| translate(path, e))?;
-        let file = data_handle(path).map_err(failed)?;
-        options.sync.sync(&file).map_err(failed)?;
-        let mark = Mark::create(path).map_err(failed)?;
-        sync_directories(path).map_err(failed)?;
-        Ok(SledDisk::new(db, file, mark, options.sync))
+        let part = part(path)?;
+        make(&part, &options)?;
+        fs::rename(&part, path).map_err(failed)?;
+        Self::open(path, options)
     }
 
     /// Opens the store in this directory.
@@ -117,27 +113,30 @@ impl Sled {
     /// # Errors
     /// [`OpenError`]; a damaged store is refused, never repaired.
     pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
+        let check = options.check;
+        Self::start(path, Self::disk(path, options)?, check)
+    }
+
+    /// Opens what lies in this directory, at the present schema, and checks nothing of it yet.
+    fn disk(path: &Path, options: Options) -> Result<SledDisk, OpenError> {
         let failed = |source| OpenError::Io { path: path.to_owned(), source };
         if !data_file(path).try_exists().map_err(failed)? {
             return Err(OpenError::Missing(path.to_owned()));
         }
         let file = data_handle(path).map_err(failed)?;
-        match file.try_lock() {
-            // sled takes the same lock, through its own handle.
-            Ok(()) => file.unlock().map_err(failed)?,
-            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(path.to_owned())),
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
-        }
-        let db = open_sled(path, &options, false)?;
+        files::lock(path, &file)?;
+        files::settle(path).and_then(|()| options.sync.sync(&file)).map_err(failed)?;
+        file.unlock().map_err(failed)?;
         let mark = match Mark::open(path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 return Err(OpenError::Damaged("its mark is missing".to_owned()));
             }
             opened => opened.map_err(failed)?,
         };
-        let disk = SledDisk::new(db, file, mark, options.sync);
+        let db = open_sled(path, &options, false)?;
+        let disk = SledDisk::new(db, file, mark, options.sync).map_err(failed)?;
         contained(|| disk.migrate(path))?;
-        Self::start(path, disk, options.check)
+        Ok(disk)
     }
 
     fn start(path: &Path, disk: SledDisk, check: Check) -> Result<Self, OpenError> {
@@ -145,6 +144,39 @@ impl Sled {
         let engine = Engine::start(disk, found);
         engine.map(Self).map_err(|source| OpenError::Io { path: path.to_owned(), source })
     }
+}
+
+/// A new directory beside `path`, where a store is made before it takes that name.
+fn part(path: &Path) -> Result<PathBuf, OpenError> {
+    let failed = |source| OpenError::Io { path: path.to_owned(), source };
+    if data_file(path).try_exists().map_err(failed)? {
+        return Err(OpenError::Exists(path.to_owned()));
+    }
+    let part = path.with_added_extension("new");
+    files::clear(&part)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(&part).map_err(failed)?;
+    Ok(part)
+}
+
+/// Makes a store in an empty directory, and closes it. All of it is durable then, but for the directory's own name.
+fn make(path: &Path, options: &Options) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Io { path: path.to_owned(), source };
+    let opened = open_sled(path, options, true)?;
+    // Declared in this order, so that it is dropped last wherever this ends.
+    let last = Last::new(opened.clone());
+    let db = opened;
+    let file = data_handle(path).map_err(failed)?;
+    let nudge = Nudge::start(db.clone()).map_err(failed)?;
+    let writing = nudge.writing();
+    contained(|| migrate::begin(&db).map_err(|e| translate(path, e)))?;
+    drop(writing);
+    options.sync.sync(&file).map_err(failed)?;
+    Mark::create(path).map_err(failed)?;
+    files::sync(&path.join("conf")).map_err(failed)?;
+    files::sync(path).map_err(failed)?;
+    drop((nudge, db, last));
+    drop(DataFile::new(file));
+    Ok(())
 }
 
 fn open_sled(path: &Path, options: &Options, new: bool) -> Result<::sled::Db, OpenError> {
@@ -168,19 +200,12 @@ fn translate(path: &Path, error: ::sled::Error) -> OpenError {
     }
 }
 
-fn data_file(path: &Path) -> std::path::PathBuf {
+fn data_file(path: &Path) -> PathBuf {
     path.join("db")
 }
 
 fn data_handle(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open(data_file(path))
-}
-
-/// A new file is durable once its directory is, and a new directory once its parent is.
-fn sync_directories(path: &Path) -> io::Result<()> {
-    let path = fs::canonicalize(path)?;
-    File::open(&path)?.sync_all()?;
-    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 
 #[async_trait]

@@ -234,6 +234,50 @@ async fn a_store_without_its_mark_is_refused() {
     }
 }
 
+/// A crash may leave a snapshot that sled had begun to write; sled would take it for a whole one.
+#[tokio::test]
+async fn a_snapshot_that_broke_off_does_no_harm() {
+    let (_kept, path) = place();
+    filled(&path, 5).await;
+    for half in ["", "half a snapshot, long enough to look like one"] {
+        let snapshot = path.join("snap.FFFFFFFFFFFFFFFF.generating");
+        fs::write(&snapshot, half).unwrap();
+        let store = open(&path, Check::Whole).unwrap();
+        assert_eq!(store.head().borrow().revision.get(), 5);
+        assert!(!snapshot.exists());
+    }
+}
+
+#[tokio::test]
+async fn a_store_whose_making_broke_off_is_made_again() {
+    let (kept, path) = place();
+    let part = kept.path().join("store.new");
+    filled(&part, 0).await;
+    assert!(matches!(refusal(&path, Check::Newest), OpenError::Missing(_)));
+    filled(&path, 1).await;
+    assert!(!part.exists());
+    drop(open(&path, Check::Whole).unwrap());
+}
+
+#[tokio::test]
+async fn a_store_that_somebody_is_making_is_left_alone() {
+    let (kept, path) = place();
+    let part = kept.path().join("store.new");
+    filled(&part, 0).await;
+    let _theirs = open(&part, Check::Newest).unwrap();
+    assert!(matches!(Sled::create(&path, Options::default()).err(), Some(OpenError::InUse(_))));
+    assert!(part.exists() && !path.exists());
+}
+
+#[tokio::test]
+async fn what_is_in_a_stores_place_stays_there() {
+    let (_kept, path) = place();
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("theirs"), "x").unwrap();
+    assert!(matches!(Sled::create(&path, Options::default()).err(), Some(OpenError::Io { .. })));
+    assert_eq!(fs::read(path.join("theirs")).unwrap(), b"x");
+}
+
 fn copy_store(from: &Path, to: &Path) {
     fs::create_dir_all(to.join("blobs")).unwrap();
     for file in fs::read_dir(from).unwrap().map(Result::unwrap).filter(|f| f.path().is_file()) {

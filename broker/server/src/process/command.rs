@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use daypass_credential::Name;
 use tracing_subscriber::EnvFilter;
 
-use super::{backup, init, serve, start};
+use super::{backup, init, panics, serve, start};
 use crate::config::{Config, ConfigError, LogFormat};
 
 /// The Daypass broker: mints short-lived credentials for partner applications, and ends them.
@@ -152,7 +152,7 @@ impl Failure {
         Self::Work(what.into(), Some(Box::new(source)))
     }
 
-    const fn code(&self) -> u8 {
+    pub(super) const fn code(&self) -> u8 {
         match self {
             Self::Work(..) => 1,
             Self::Use(..) => 2,
@@ -184,6 +184,7 @@ pub fn daypassd(args: Vec<OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
+    panics::end_with_the_store();
     match run(args.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

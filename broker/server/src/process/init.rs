@@ -1,9 +1,7 @@
 //! Beginning a log: the broker's keys, and a one-time code for the first admin.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
-    io::Write as _,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -19,6 +17,7 @@ use zeroize::Zeroizing;
 
 use super::{
     command::Failure,
+    durable,
     start::{key_encryption_key, options, store_path},
 };
 use crate::{
@@ -47,6 +46,8 @@ pub(crate) struct Begun {
     expires: Timestamp,
 }
 
+/// What to do where the answer of an earlier attempt got lost: its code is in nobody's hands, and in no log.
+const BEGUN: &str = "cannot begin twice; if no code was ever shown, remove the store and begin again";
 /// How long the first admin's code waits.
 const CODE_TTL: Ttl = Ttl::days(1);
 /// How long the first token key and audit key vouch.
@@ -62,13 +63,16 @@ pub(crate) async fn init(config: &Config, wish: Wish) -> Result<Begun, Failure> 
     }
     let key = admin_key(&wish.admin_key)?;
     let kek = match config.key_file.try_exists() {
-        Ok(true) => key_encryption_key(&config.key_file)?,
+        // Perhaps an attempt that broke off left it, and nothing of it is durable yet.
+        Ok(true) => {
+            let kek = key_encryption_key(&config.key_file)?;
+            let failed = |error| Failure::work("cannot make the key file durable", error);
+            durable::file(&config.key_file).map_err(failed)?;
+            kek
+        }
         _ => new_key_file(&config.key_file)?,
     };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&config.data_dir)
+    durable::folder(&config.data_dir)
         .map_err(|error| Failure::work(format!("cannot make `{}`", config.data_dir.display()), error))?;
     let store = empty_store(config)?;
     first_event(&store, config, &kek, wish, key).await
@@ -82,7 +86,7 @@ fn empty_store(config: &Config) -> Result<Sled, Failure> {
         Err(exists @ OpenError::Exists(_)) => {
             let store = Sled::open(&path, options(config)).map_err(failed)?;
             let begun = store.head().borrow().revision > Revision::ZERO;
-            if begun { Err(failed(exists)) } else { Ok(store) }
+            if begun { Err(Failure::work(BEGUN, exists)) } else { Ok(store) }
         }
         made => made.map_err(failed),
     }
@@ -177,16 +181,8 @@ fn new_key_file(path: &Path) -> Result<KeyEncryptionKey, Failure> {
     let what = || format!("cannot make the key file `{}`", path.display());
     let kek = KeyEncryptionKey::generate().map_err(|error| Failure::work(what(), error))?;
     let failed = |error| Failure::work(what(), error);
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(failed)?;
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-    file.write_all(kek.to_text().as_bytes()).map_err(failed)?;
-    file.write_all(b"\n").map_err(failed)?;
-    file.sync_all().map_err(failed)?;
-    // Without its name in the directory the key would be gone with the next power cut, and the store with it.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    let text = Zeroizing::new(format!("{}\n", kek.to_text().as_str()));
+    durable::new_file(path, text.as_bytes()).map_err(failed)?;
     Ok(kek)
 }
 

@@ -2,9 +2,11 @@
 
 mod backup;
 mod command;
+mod durable;
 mod init;
 mod listener;
 mod operator;
+mod panics;
 mod serve;
 mod start;
 mod tls;

@@ -2,6 +2,8 @@
 
 use std::{
     fs::{File, TryLockError},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     thread,
     time::Duration,
@@ -19,6 +21,7 @@ use super::{
     load::load,
     mark::Mark,
     migrate::migrate,
+    nudge::Nudge,
 };
 use crate::{
     Entry, OpenError, StoreError,
@@ -27,22 +30,26 @@ use crate::{
     pack::{Record, pack, unpack},
 };
 
-/// A sled database and our own handle of its data file, which is dropped after it.
+/// A sled database and our own handle of its data file. The fields are dropped in this order.
 pub(crate) struct SledDisk {
+    nudge: Nudge,
     db: Db,
+    _last: Last,
     file: DataFile,
     mark: Mark,
     sync: Box<dyn DataSync>,
 }
 
 impl SledDisk {
-    pub(super) fn new(db: Db, file: File, mark: Mark, sync: Box<dyn DataSync>) -> Self {
-        Self { db, file: DataFile(file), mark, sync }
+    pub(super) fn new(db: Db, file: File, mark: Mark, sync: Box<dyn DataSync>) -> io::Result<Self> {
+        let (nudge, last) = (Nudge::start(db.clone())?, Last::new(db.clone()));
+        Ok(Self { nudge, db, _last: last, file: DataFile::new(file), mark, sync })
     }
 
     /// Brings a store of an older schema to the present one, durably, before anything else is read.
     pub(super) fn migrate(&self, path: &Path) -> Result<(), OpenError> {
         let failed = |source| OpenError::Io { path: path.to_owned(), source };
+        let _writing = self.nudge.writing();
         migrate(&self.db, || self.sync.sync(&self.file.0).map_err(failed))
     }
 
@@ -52,8 +59,34 @@ impl SledDisk {
     }
 }
 
+/// The last handle of the database: sled panics where closing goes wrong, be it because the disk has failed before.
+pub(super) struct Last(Option<Db>);
+
+impl Last {
+    pub(super) const fn new(db: Db) -> Self {
+        Self(Some(db))
+    }
+}
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        let db = self.0.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(db))).is_err() {
+            tracing::warn!(
+                "the store was not closed in order: what was acknowledged is on disk all the same"
+            );
+        }
+    }
+}
+
 /// Our own handle of sled's data file.
-struct DataFile(File);
+pub(super) struct DataFile(File);
+
+impl DataFile {
+    pub(super) const fn new(file: File) -> Self {
+        Self(file)
+    }
+}
 
 impl Drop for DataFile {
     /// sled's threads may hold the database, and so its lock, a little longer than its owner: waits until it is
@@ -76,8 +109,10 @@ impl Medium for SledDisk {
 
     fn write(&self, group: &Group) -> Result<(), String> {
         let said = |e: sled::Error| e.to_string();
+        let writing = self.nudge.writing();
         self.db.apply_batch(batch(group)).map_err(said)?;
         self.db.flush().map_err(said)?;
+        drop(writing);
         self.sync.sync(&self.file.0).map_err(|e| e.to_string())?;
         let newest = group.entries.last().map(|entry| self.mark.raise(entry.revision));
         newest.transpose().map(drop).map_err(|e| e.to_string())

@@ -1,10 +1,10 @@
 //! Making a store from a backup: every event as it was, byte for byte, under the revision that it had.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use daypass_credential::Revision;
 
-use super::{Options, Sled, disk::SledDisk};
+use super::{Options, Sled, disk::SledDisk, files, make, part};
 use crate::{
     BackupError, Frame, Head, OpenError,
     change::{Prepared, Unfit},
@@ -16,7 +16,8 @@ use crate::{
 /// How many events are written at once.
 const GROUP: usize = 1024;
 
-/// Why a backup was not restored. What was written so far is no store, and is to be removed.
+/// Why a backup was not restored. What was written so far is no store: it lies beside the place of one, and the next
+/// attempt removes it.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// There is a store, or none can be made.
@@ -39,17 +40,21 @@ pub enum RestoreError {
 }
 
 impl Sled {
-    /// Makes a new store in this directory from the frames of a backup, and closes it. `progress` hears how far it is.
+    /// Makes a new store in this directory from the frames of a backup, and closes it. The directory is there with all
+    /// of it, or not at all. `progress` hears how far it is.
     ///
     /// # Errors
-    /// [`RestoreError`]; the directory is then to be removed.
+    /// [`RestoreError`]; there is no store then.
     pub fn restore(
         path: &Path,
         options: Options,
         frames: impl Iterator<Item = Result<Frame, BackupError>>,
         mut progress: impl FnMut(Revision),
     ) -> Result<Head, RestoreError> {
-        let disk = Self::make(path, options)?;
+        let failed = |source| OpenError::Io { path: path.to_owned(), source };
+        let part = part(path)?;
+        make(&part, &options)?;
+        let disk = Self::disk(&part, options)?;
         let mut image = Image::empty();
         let mut group = Group::default();
         for frame in frames {
@@ -60,6 +65,9 @@ impl Sled {
             }
         }
         write(&disk, group, &mut image)?;
+        drop(disk);
+        fs::rename(&part, path).map_err(failed)?;
+        files::settle(path).map_err(failed)?;
         Ok(image.head())
     }
 }
