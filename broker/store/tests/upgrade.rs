@@ -8,20 +8,25 @@ use daypass_core::{Action, Actor, ChangeId, Event, Life};
 use daypass_credential::{NodeId, Revision, Timestamp};
 use daypass_store::{Backup, Change, Check, Entry, Lane, OpenError, Options, Reader, Sled, Store};
 use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
 
 /// What the golden store holds: its last revision, and SHA-256 over its events, as the program that wrote it read them.
 const HEAD: u64 = 22;
 const EVENTS: &str = "65ed514b52dfd56b9adaa8ee56e7bf5935fd41dccb0b94fd54fa18d56f47cd5d";
 
+/// One test at a time: the process that unpacks would, for a moment, hold the locks that others have on their stores.
+static ONE_BY_ONE: Mutex<()> = Mutex::const_new(());
+
 /// The golden store, unpacked.
-fn golden() -> (TempDir, std::path::PathBuf) {
+async fn golden() -> (MutexGuard<'static, ()>, TempDir, std::path::PathBuf) {
+    let alone = ONE_BY_ONE.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     fs::create_dir(&path).unwrap();
     let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/store-v1/store.tar.gz");
     let unpacked = Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(&path).status().unwrap();
     assert!(unpacked.success());
-    (folder, path)
+    (alone, folder, path)
 }
 
 fn open(path: &Path) -> Sled {
@@ -44,7 +49,7 @@ async fn life(store: &dyn Store, id: &str) -> Life {
 
 #[tokio::test]
 async fn a_store_of_the_first_version_goes_on() {
-    let (_kept, path) = golden();
+    let (_alone, _kept, path) = golden().await;
     let store = open(&path);
     assert_eq!(store.head().borrow().revision, Revision::new(HEAD));
     let before: Vec<Bytes> = log(&store).await.into_iter().map(|entry| entry.event).collect();
@@ -76,7 +81,7 @@ async fn a_store_of_the_first_version_goes_on() {
 
 #[tokio::test]
 async fn the_present_schema_is_not_for_the_first_version() {
-    let (_kept, path) = golden();
+    let (_alone, _kept, path) = golden().await;
     drop(open(&path));
     let db = sled::open(&path).unwrap();
     // The first version of the program reads these four bytes, and refuses anything above 1.
@@ -93,7 +98,7 @@ async fn the_present_schema_is_not_for_the_first_version() {
 
 #[tokio::test]
 async fn a_backup_of_an_upgraded_store_is_the_same_log() {
-    let (kept, path) = golden();
+    let (_alone, kept, path) = golden().await;
     let store = open(&path);
     let mut backup = Backup::of(&store);
     let mut bytes = Vec::new();
