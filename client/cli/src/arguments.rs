@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use daypass_sdk::Home;
 
 use crate::{
-    bench, credential, directory, enrollment, failure::Failure, key, offboarding, quickstart, verification,
+    bench, credential, directory, enrollment, failure::Failure, key, offboarding, paint::Color, quickstart,
+    verification,
 };
 
 /// Short-lived credentials for the software that you let in.
@@ -22,6 +23,16 @@ pub(crate) struct Arguments {
     /// How data looks on standard output (and an error on standard error).
     #[arg(short, long, global = true, value_name = "FORM", value_enum, default_value = "text")]
     pub(crate) output: Format,
+    /// Whether there is colour; NO_COLOR counts as well.
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value = "auto",
+        help_heading = "Everywhere"
+    )]
+    pub(crate) color: Color,
     #[command(subcommand)]
     pub(crate) verb: Verb,
 }

@@ -11,17 +11,39 @@ use std::{
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::{arguments::Format, failure::Failure};
+use crate::{
+    arguments::Format,
+    failure::Failure,
+    paint::{Color, Ink, Text},
+    progress,
+};
 
 /// Where data and words go.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Console {
     format: Format,
+    color: Color,
 }
 
 impl Console {
-    pub(crate) const fn new(format: Format) -> Self {
-        Self { format }
+    pub(crate) const fn new(format: Format, color: Color) -> Self {
+        Self { format, color }
+    }
+
+    #[allow(dead_code, reason = "verbs that need it follow")]
+    /// How many columns data may take: those of the terminal that it goes to. None where it goes into a file or a
+    /// pipe, which have no end.
+    pub(crate) fn width(&self) -> Option<usize> {
+        let stdout = io::stdout();
+        stdout.is_terminal().then(|| {
+            let size = rustix::termios::tcgetwinsize(stdout).ok().map(|size| usize::from(size.ws_col));
+            size.filter(|columns| *columns > 0).unwrap_or(USUAL_WIDTH)
+        })
+    }
+
+    /// Does somebody look on who wants to know how far it is?
+    pub(crate) fn has_onlookers(&self) -> bool {
+        self.format == Format::Text && io::stderr().is_terminal()
     }
 
     /// Is the data for a program?
@@ -30,9 +52,13 @@ impl Console {
     }
 
     /// Prints data: as a document, or as the text that says the same.
-    pub(crate) fn show(&self, data: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
+    pub(crate) fn show<T: Into<Text>>(
+        &self,
+        data: &impl Serialize,
+        text: impl FnOnce() -> T,
+    ) -> Result<(), Failure> {
         match self.format {
-            Format::Text => self.line(&text()),
+            Format::Text => self.line(text()),
             Format::Json => {
                 let json = serde_json::to_string_pretty(data)
                     .map_err(|error| Failure::Internal(error.to_string()))?;
@@ -42,33 +68,40 @@ impl Console {
     }
 
     /// Prints a piece of the text for people; lines stay lines.
-    pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
-        print(&plain(text))
+    pub(crate) fn line(&self, text: impl Into<Text>) -> Result<(), Failure> {
+        print(&text.into().render(self.color.on(&io::stdout())))
     }
 
     /// Says something beside the data.
     pub(crate) fn say(&self, words: impl Display) {
+        self.tell(words.to_string());
+    }
+
+    /// The same, of which some stands out.
+    pub(crate) fn tell(&self, words: impl Into<Text>) {
+        progress::clear();
         // Whoever closed standard error does not want to know.
-        drop(writeln!(io::stderr(), "{}", plain(&words.to_string())));
+        drop(writeln!(io::stderr(), "{}", words.into().render(self.color.on(&io::stderr()))));
     }
 
     /// Says why it failed, and what to do next.
     pub(crate) fn fail(&self, failure: &Failure) {
         if self.is_json() {
+            progress::clear();
             let json = serde_json::to_string(&failure.shape()).unwrap_or_default();
             drop(writeln!(io::stderr(), "{}", json_plain(&json)));
             return;
         }
         let shape = failure.shape().error;
-        match (&shape.reason, shape.refusal) {
-            (Some(reason), Some(at)) => {
-                self.say(format_args!("{}: {} ({reason}, revision {at})", shape.kind, shape.message));
-            }
-            (Some(reason), None) => self.say(format_args!("{}: {} ({reason})", shape.kind, shape.message)),
-            (None, _) => self.say(format_args!("{}: {}", shape.kind, shape.message)),
-        }
+        let told = Text::new().then(Ink::Bad, shape.kind);
+        let why = match (&shape.reason, shape.refusal) {
+            (Some(reason), Some(at)) => format!(": {} ({reason}, revision {at})", shape.message),
+            (Some(reason), None) => format!(": {} ({reason})", shape.message),
+            (None, _) => format!(": {}", shape.message),
+        };
+        self.tell(told.then(Ink::Plain, why));
         if let Some(next) = shape.next {
-            self.say(format_args!("next: {next}"));
+            self.tell(Text::new().then(Ink::Strong, "next").then(Ink::Plain, format!(": {next}")));
         }
     }
 
@@ -79,6 +112,7 @@ impl Console {
                 "this asks before it acts, and there is no terminal to ask on: add --yes",
             ));
         }
+        progress::clear();
         drop(write!(io::stderr(), "{} [yes/no] ", plain(question)));
         let mut answer = String::new();
         io::stdin()
@@ -90,6 +124,7 @@ impl Console {
 }
 
 fn print(text: &str) -> Result<(), Failure> {
+    progress::clear();
     print_to(&mut io::stdout().lock(), text)
 }
 
@@ -121,6 +156,9 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
 }
 
 const LIMIT: u64 = 64 * 1024;
+
+/// Of a terminal that does not say how wide it is.
+const USUAL_WIDTH: usize = 80;
 
 /// Could this character move a cursor, change a colour, or turn a line around?
 fn steers(c: char) -> bool {

@@ -13,8 +13,14 @@ mod example;
 mod failure;
 mod key;
 mod offboarding;
+#[allow(dead_code, reason = "verbs that need all of it follow")]
+mod paint;
+#[allow(dead_code, reason = "verbs that need all of it follow")]
+mod progress;
 mod quickstart;
 mod shapes;
+#[allow(dead_code, reason = "verbs that need all of it follow")]
+mod table;
 mod verification;
 
 use std::{ffi::OsString, io, process::ExitCode};
@@ -30,7 +36,7 @@ use crate::{
 /// Runs the whole command line of `daypass`; the first argument is the program's name.
 #[must_use]
 pub fn daypass(arguments: Vec<OsString>) -> ExitCode {
-    let Arguments { home, output, verb } = match Arguments::try_parse_from(arguments) {
+    let Arguments { home, output, color, verb } = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are no errors, and go to standard output; clap knows which is which.
@@ -47,7 +53,7 @@ pub fn daypass(arguments: Vec<OsString>) -> ExitCode {
         Verb::Daypassd { tied, arguments } => return broker_process::become_broker(tied, arguments),
         verb => verb,
     };
-    let console = Console::new(output);
+    let console = Console::new(output, color);
     let done = home.folder().and_then(|home| block_on(run(verb, home, &console)));
     match done {
         Ok(()) => Exit::Done.into(),

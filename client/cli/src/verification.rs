@@ -46,7 +46,7 @@ pub(crate) async fn run(wish: Wish, home: &Home, console: &Console) -> Result<()
     };
     let verifier = Verifier::over(Connection::open(&home.identity()?).await?)?;
     let Some(live) = verifier.introspect(token, chain.first()).await? else {
-        console.show(&shapes::Verdict::default(), || "not good".into())?;
+        console.show(&shapes::Verdict::default(), || "not good")?;
         return Err(Failure::NotGood);
     };
     let text = text(&live);

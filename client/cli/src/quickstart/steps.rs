@@ -2,7 +2,12 @@
 
 use std::time::Instant;
 
-use crate::{console::Console, failure::Failure, shapes};
+use crate::{
+    console::Console,
+    failure::Failure,
+    paint::{Ink, Text},
+    shapes,
+};
 
 /// What came of a step that went as expected.
 #[derive(Debug)]
@@ -56,7 +61,7 @@ impl<'a> Steps<'a> {
             }
         };
         if !self.console.is_json() {
-            self.console.line(&line(&step))?;
+            self.console.line(line(&step))?;
         }
         self.steps.push(step);
         done
@@ -75,23 +80,23 @@ fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-fn line(step: &shapes::Step) -> String {
-    let mark = if step.ok { '✓' } else { '✗' };
+fn line(step: &shapes::Step) -> Text {
+    let mark = if step.ok { Text::new().then(Ink::Good, "✓") } else { Text::new().then(Ink::Bad, "✗") };
     let note = match (&step.reason, step.ok) {
         (Some(reason), true) => format!("refused, as it must be ({reason}): {}", step.note),
         _ => step.note.clone(),
     };
-    format!("{mark} {:<20} {:>6} ms  {note}", step.name, step.millis)
+    mark.then(Ink::Plain, format!(" {:<20} {:>6} ms  {note}", step.name, step.millis))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arguments::Format;
+    use crate::{arguments::Format, paint::Color};
 
     #[tokio::test]
     async fn a_step_that_fails_is_told_and_ends_the_tour() {
-        let console = Console::new(Format::Text);
+        let console = Console::new(Format::Text, Color::Never);
         let mut steps = Steps::new(&console);
         let value = steps.take("one", async { Ok(Outcome::done(7, "x")) }).await.unwrap();
         assert_eq!(value, 7);
@@ -101,7 +106,7 @@ mod tests {
         assert!(failed.is_err());
         let told: Vec<_> = steps.steps.iter().map(|step| (step.ok, step.reason.as_deref())).collect();
         assert_eq!(told, [(true, None), (true, Some("caller-dead")), (false, None)]);
-        assert!(line(&steps.steps[1]).contains("refused, as it must be (caller-dead): no"));
-        assert!(line(&steps.steps[2]).starts_with("✗ three"));
+        assert!(line(&steps.steps[1]).to_string().contains("refused, as it must be (caller-dead): no"));
+        assert!(line(&steps.steps[2]).to_string().starts_with("✗ three"));
     }
 }
