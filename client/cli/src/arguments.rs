@@ -1,13 +1,20 @@
 //! What may stand on the command line: the verbs, and what holds for all of them. Each verb's own arguments are with it.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    io::{self, Write as _},
+    path::PathBuf,
+};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use daypass_sdk::Home;
+use clap::{
+    Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+    error::ErrorKind,
+};
+use daypass_credential::Name;
 
 use crate::{
-    bench, credential, directory, enrollment, failure::Failure, key, offboarding, paint::Color, quickstart,
-    verification,
+    bench, context, context::Said, credential, directory, enrollment, failure::Exit, key, offboarding,
+    paint::Color, quickstart, verification,
 };
 
 /// Short-lived credentials for the software that you let in.
@@ -40,18 +47,17 @@ pub(crate) struct Arguments {
 /// Where the identity lives.
 #[derive(Debug, Args)]
 pub(crate) struct Where {
-    /// The folder that the identity lives in [default: `~/.config/daypass/default`].
+    /// The folder that the identity lives in; counts more than any context.
     #[arg(long, global = true, value_name = "DIR", env = "DAYPASS_HOME", help_heading = "Everywhere")]
     home: Option<PathBuf>,
+    /// The context that is meant [default: what `daypass context use` chose, else `default`].
+    #[arg(long, global = true, value_name = "NAME", env = "DAYPASS_CONTEXT", help_heading = "Everywhere")]
+    context: Option<Name>,
 }
 
 impl Where {
-    pub(crate) fn folder(self) -> Result<Home, Failure> {
-        let user = || std::env::home_dir().map(|user| user.join(".config/daypass/default"));
-        let folder = self.home.or_else(user);
-        folder
-            .map(Home::at)
-            .ok_or_else(|| Failure::bad("there is no home directory: name a folder with --home"))
+    pub(crate) fn said(self) -> Said {
+        Said { home: self.home, context: self.context }
     }
 }
 
@@ -71,6 +77,8 @@ pub(crate) enum Verb {
     #[command(subcommand)]
     Key(key::Wish),
     Enroll(enrollment::Enroll),
+    #[command(subcommand)]
+    Context(context::Wish),
     /// Get the next identity certificate, with a new key.
     ///
     /// An identity certificate renews once; a second renewal with another key suspends the identity. So the new key
@@ -98,6 +106,53 @@ pub(crate) enum Verb {
     },
 }
 
+/// Reads the command line; with it goes the way to the verb, as in `context list`.
+pub(crate) fn parse(arguments: Vec<OsString>) -> Result<(Arguments, String), clap::Error> {
+    let command = Arguments::command().color(colour_of_help(&arguments));
+    let mut matches = command.try_get_matches_from(arguments)?;
+    let (mut path, mut next) = (Vec::new(), &matches);
+    while let Some((verb, below)) = next.subcommand() {
+        path.push(verb.to_owned());
+        next = below;
+    }
+    let parsed = Arguments::from_arg_matches_mut(&mut matches)?;
+    Ok((parsed, path.join(" ")))
+}
+
+/// Help and mistakes are printed before the command line is understood, so that this one wish is looked for by hand.
+fn colour_of_help(arguments: &[OsString]) -> ColorChoice {
+    let mut words = arguments.iter().filter_map(|word| word.to_str());
+    while let Some(word) = words.next() {
+        let wish = if word == "--color" { words.next() } else { word.strip_prefix("--color=") };
+        match wish {
+            Some("always") => return ColorChoice::Always,
+            Some("never") => return ColorChoice::Never,
+            _ => {}
+        }
+    }
+    ColorChoice::Auto
+}
+
+/// Prints help, or what is wrong with the command line and where it is explained.
+pub(crate) fn explain(error: &clap::Error) -> Exit {
+    let printed = error.print().or_else(|error| match error.kind() {
+        // Whoever reads it has seen enough.
+        io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(error),
+    });
+    // Help and version are no errors, and go to standard output; clap knows which is which.
+    if !error.use_stderr() && printed.is_ok() {
+        return Exit::Done;
+    }
+    if error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        drop(writeln!(
+            io::stderr(),
+            "\nnext: `daypass --help` lists the verbs; `daypass VERB --help` has examples of each"
+        ));
+    }
+    Exit::BadInput
+}
+
 const HINT: &str = "Begin with `daypass quickstart`; `daypass --help` has examples and the exit codes.";
 
 const LONG: &str = "\
@@ -114,7 +169,7 @@ Exit codes:
   2  bad input: the command line, a file, or what the broker calls malformed
   3  refused: the broker said no (its reason code is shown), or a credential is not good
   4  unreachable: no broker answers, or it is busy or unwell; try again
-  5  reserved: no verb ends with it
+  5  partial: some of what was to be done is done, and some is not; run it again
   6  what answers is not the broker that it should be
   130  interrupted
 
@@ -124,7 +179,7 @@ A command line that cannot be read is told in plain text, whatever -o says, with
 
 #[cfg(test)]
 mod tests {
-    use clap::{Command, CommandFactory as _};
+    use clap::Command;
 
     use super::*;
 
@@ -176,6 +231,7 @@ mod tests {
             Exit::BadInput,
             Exit::Refused,
             Exit::Unreachable,
+            Exit::Partial,
             Exit::OtherBroker,
             Exit::Interrupted,
         ] {

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     arguments::Format,
-    failure::Failure,
+    failure::{Exit, Failure},
     paint::{Color, Ink, Text},
     progress,
 };
@@ -84,15 +84,20 @@ impl Console {
         drop(writeln!(io::stderr(), "{}", words.into().render(self.color.on(&io::stderr()))));
     }
 
-    /// Says why it failed, and what to do next.
-    pub(crate) fn fail(&self, failure: &Failure) {
+    /// Says why a verb failed, and what to do next: what is known, or else where the verb is explained.
+    pub(crate) fn fail(&self, failure: &Failure, verb: &str) {
+        let mut shape = failure.shape();
+        if shape.error.next.is_none() && failure.exit() == Exit::BadInput {
+            shape.error.next =
+                Some(format!("mend that and run it again; `daypass {verb} --help` has examples"));
+        }
         if self.is_json() {
             progress::clear();
-            let json = serde_json::to_string(&failure.shape()).unwrap_or_default();
+            let json = serde_json::to_string(&shape).unwrap_or_default();
             drop(writeln!(io::stderr(), "{}", json_plain(&json)));
             return;
         }
-        let shape = failure.shape().error;
+        let shape = shape.error;
         let told = Text::new().then(Ink::Bad, shape.kind);
         let why = match (&shape.reason, shape.refusal) {
             (Some(reason), Some(at)) => format!(": {} ({reason}, revision {at})", shape.message),

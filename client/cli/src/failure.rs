@@ -1,5 +1,7 @@
 //! How a verb can fail: with which exit code, and what to do next. The codes are stable; `daypass --help` lists them.
 
+mod advice;
+
 use std::{error::Error as _, process::ExitCode};
 
 use daypass_sdk::{Error, RefusalClass};
@@ -14,6 +16,7 @@ pub(crate) enum Exit {
     BadInput,
     Refused,
     Unreachable,
+    Partial,
     OtherBroker,
     Interrupted,
 }
@@ -26,19 +29,20 @@ impl Exit {
             Self::BadInput => 2,
             Self::Refused => 3,
             Self::Unreachable => 4,
-            // 5 is reserved for verbs that do many things, of which some failed; there is none yet.
+            Self::Partial => 5,
             Self::OtherBroker => 6,
             Self::Interrupted => 130,
         }
     }
 
-    const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Internal => "internal",
             Self::BadInput => "bad-input",
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
+            Self::Partial => "partial",
             Self::OtherBroker => "other-broker",
             Self::Interrupted => "interrupted",
         }
@@ -60,10 +64,20 @@ pub(crate) enum Failure {
     BadInput(String),
     /// A credential is not good. The data that says so is printed already.
     NotGood,
+    /// Some of what was to be done is done, and some is not.
+    #[allow(dead_code, reason = "for verbs that write many objects")]
+    Partial(String),
+    /// Who answers, or is enrolled, belongs to another broker than the context remembers.
+    OtherRoot(String),
+    #[allow(dead_code, reason = "for verbs that look at many things")]
+    /// What was looked at is not well. It is printed already, with this as its worst.
+    Unwell(Exit, String),
     /// Something did not go as it must. What is to be seen of it is printed already, apart from this.
     Internal(String),
     /// Somebody stopped it.
     Interrupted,
+    /// Another failure, with what to do about it.
+    Advised(Box<Failure>, String),
 }
 
 impl From<Error> for Failure {
@@ -77,58 +91,66 @@ impl Failure {
         Self::BadInput(text.into())
     }
 
+    /// The same, and what to do next.
+    #[must_use]
+    pub(crate) fn then(self, next: impl Into<String>) -> Self {
+        Self::Advised(Box::new(self), next.into())
+    }
+
     /// With which code the process ends.
     pub(crate) fn exit(&self) -> Exit {
         match self {
+            Self::Sdk(error) => exit_of(error),
             Self::BadInput(_) => Exit::BadInput,
             Self::NotGood => Exit::Refused,
+            Self::Partial(_) => Exit::Partial,
+            Self::OtherRoot(_) => Exit::OtherBroker,
+            Self::Unwell(exit, _) => *exit,
             Self::Internal(_) => Exit::Internal,
             Self::Interrupted => Exit::Interrupted,
-            Self::Sdk(error) => match error {
-                Error::Refused(refusal) => match refusal.class {
-                    RefusalClass::Invalid => Exit::BadInput,
-                    RefusalClass::Unauthenticated
-                    | RefusalClass::Forbidden
-                    | RefusalClass::NotFound
-                    | RefusalClass::NotNow
-                    | RefusalClass::Exists
-                    | RefusalClass::Exhausted => Exit::Refused,
-                },
-                Error::NotAccepted { .. } => Exit::Refused,
-                Error::Busy { .. } | Error::Unreachable { .. } => Exit::Unreachable,
-                Error::OtherBroker { .. } => Exit::OtherBroker,
-                Error::NotEnrolled { .. } | Error::BadInput(_) | Error::Files { .. } => Exit::BadInput,
-                Error::Failed { reason, .. } => match reason.as_str() {
-                    "clock-untrusted" | "store-unavailable" | "deadline" => Exit::Unreachable,
-                    _ => Exit::Internal,
-                },
-                Error::BadAnswer(_) | Error::Unable(_) => Exit::Internal,
-            },
+            Self::Advised(failure, _) => failure.exit(),
+        }
+    }
+
+    /// What the SDK said, where it did.
+    fn error(&self) -> Option<&Error> {
+        match self {
+            Self::Sdk(error) => Some(error),
+            Self::Advised(failure, _) => failure.error(),
+            Self::BadInput(_)
+            | Self::NotGood
+            | Self::Partial(_)
+            | Self::OtherRoot(_)
+            | Self::Unwell(..)
+            | Self::Internal(_)
+            | Self::Interrupted => None,
         }
     }
 
     /// The stable reason code, where the broker gave one.
     pub(crate) fn reason(&self) -> Option<&str> {
-        match self {
-            Self::Sdk(error) => error.reason(),
-            Self::BadInput(_) | Self::NotGood | Self::Internal(_) | Self::Interrupted => None,
-        }
+        self.error().and_then(Error::reason)
     }
 
     /// What happened, with what caused it.
     pub(crate) fn message(&self) -> String {
         match self {
             Self::Sdk(error) => with_cause(error),
-            Self::BadInput(text) | Self::Internal(text) => text.clone(),
+            Self::BadInput(text)
+            | Self::Partial(text)
+            | Self::OtherRoot(text)
+            | Self::Unwell(_, text)
+            | Self::Internal(text) => text.clone(),
             Self::NotGood => "the credential is not good: refuse it".into(),
             Self::Interrupted => "stopped before it was done".into(),
+            Self::Advised(failure, _) => failure.message(),
         }
     }
 
     /// For programs.
     pub(crate) fn shape(&self) -> shapes::Failed {
-        let refusal = match self {
-            Self::Sdk(Error::Refused(refusal)) => refusal.revision.map(daypass_credential::Revision::get),
+        let refusal = match self.error() {
+            Some(Error::Refused(refusal)) => refusal.revision.map(daypass_credential::Revision::get),
             _ => None,
         };
         shapes::Failed {
@@ -142,52 +164,46 @@ impl Failure {
         }
     }
 
-    /// What to do about it, where that is known.
-    pub(crate) fn next(&self) -> Option<&'static str> {
-        let Self::Sdk(error) = self else { return None };
-        match error {
-            Error::Refused(refusal) => next_for(&refusal.reason),
-            Error::Failed { reason, .. } => next_for(reason),
-            Error::NotEnrolled { .. } => Some(
-                "`daypass enroll --broker HOST:PORT --code-file FILE`, or name the right folder with --home",
+    /// What to do about it, where more is known than the verb's help says.
+    pub(crate) fn next(&self) -> Option<String> {
+        match self {
+            Self::Sdk(error) => advice::on(error),
+            Self::NotGood => Some(
+                "turn the request down; why it is not good, its owners see with `daypass credential show`".into(),
             ),
-            Error::Unreachable { .. } => Some("check that the broker runs and that the address is right"),
-            Error::Busy { .. } => Some("try again in a moment"),
-            Error::OtherBroker { .. } => Some(
-                "check the address; if the broker goes by another name there, add --server-name; else do not go on",
+            Self::OtherRoot(_) => Some(
+                "do not go on unless you know why; `daypass context show` tells what is remembered, and a new context \
+                 (`daypass context add NAME`) is how to go with the other broker"
+                    .into(),
             ),
-            Error::NotAccepted { .. } => {
-                Some("the identity is over or another broker's: ask an admin for a new code and enrol again")
-            }
-            Error::BadInput(_) | Error::Files { .. } | Error::Unable(_) | Error::BadAnswer(_) => None,
+            Self::Internal(_) => Some("see what it says; if that is no help, tell the maintainers what you did".into()),
+            Self::Advised(_, next) => Some(next.clone()),
+            Self::BadInput(_) | Self::Partial(_) | Self::Unwell(..) | Self::Interrupted => None,
         }
     }
 }
 
-fn next_for(reason: &str) -> Option<&'static str> {
-    Some(match reason {
-        "renew-first" => "`daypass renew`, then again",
-        "caller-expired"
-        | "caller-ended"
-        | "caller-of-other-era"
-        | "code-expired"
-        | "code-withdrawn"
-        | "code-unknown" => {
-            "ask an admin for a new code (`daypass open-enrollment SUBJECT`), and enrol into an empty folder"
-        }
-        "binding-required" | "certificate-dead" => {
-            "`daypass cert --audience NAME --out DIR`, then `daypass token … --cert DIR/cert.pem`"
-        }
-        "code-for-other-broker" => "check the address of the broker: the code was made by another one",
-        "scope-not-entitled" | "unknown-audience" => {
-            "ask for a scope of the application's entitlements, or have an admin change those (`daypass put -f FILE`)"
-        }
-        "stale-write" => "`daypass get ID`, look at what changed, and write again",
-        "instance-cap" => "end an instance that is not used any more: `daypass end identity:NAME`",
-        "clock-untrusted" => "the broker's operator checks its clock, and then `daypassd clock accept`",
-        "key-reused" => "run it again: it makes a new key",
-        _ => return None,
-    })
+fn exit_of(error: &Error) -> Exit {
+    match error {
+        Error::Refused(refusal) => match refusal.class {
+            RefusalClass::Invalid => Exit::BadInput,
+            RefusalClass::Unauthenticated
+            | RefusalClass::Forbidden
+            | RefusalClass::NotFound
+            | RefusalClass::NotNow
+            | RefusalClass::Exists
+            | RefusalClass::Exhausted => Exit::Refused,
+        },
+        Error::NotAccepted { .. } => Exit::Refused,
+        Error::Busy { .. } | Error::Unreachable { .. } => Exit::Unreachable,
+        Error::OtherBroker { .. } => Exit::OtherBroker,
+        Error::NotEnrolled { .. } | Error::BadInput(_) | Error::Files { .. } => Exit::BadInput,
+        Error::Failed { reason, .. } => match reason.as_str() {
+            "clock-untrusted" | "store-unavailable" | "deadline" => Exit::Unreachable,
+            _ => Exit::Internal,
+        },
+        Error::BadAnswer(_) | Error::Unable(_) => Exit::Internal,
+    }
 }
 
 /// The causes beside the message, where the message does not say them.
@@ -230,6 +246,10 @@ mod tests {
             (Failure::NotGood, 3),
             (Failure::Internal("x".into()), 1),
             (Failure::Interrupted, 130),
+            (Failure::Partial("x".into()), 5),
+            (Failure::OtherRoot("x".into()), 6),
+            (Failure::Unwell(Exit::Unreachable, "x".into()), 4),
+            (Failure::bad("x").then("y"), 2),
             (Error::NotEnrolled { home: "x".into() }.into(), 2),
             (Error::Unreachable { broker: "x".into(), source: "x".into() }.into(), 4),
             (Error::Busy { message: "x".into(), retry_after: None }.into(), 4),
@@ -249,9 +269,21 @@ mod tests {
         assert_eq!(
             serde_json::to_value(failure.shape()).unwrap(),
             serde_json::json!({"error": {
-                "kind": "refused", "reason": "renew-first", "message": "no", "next": "`daypass renew`, then again"
+                "kind": "refused", "reason": "renew-first", "message": "no",
+                "next": "`daypass renew`, then again; more: `daypass explain renew-first`"
             }})
         );
+    }
+
+    #[test]
+    fn advice_takes_nothing_from_what_it_is_about() {
+        let failure = refused("unknown-audience", RefusalClass::NotFound).then("look again");
+        let shape = failure.shape().error;
+        assert_eq!(
+            (shape.reason.as_deref(), shape.next.as_deref()),
+            (Some("unknown-audience"), Some("look again"))
+        );
+        assert_eq!(shape.message, "no");
     }
 
     #[test]
