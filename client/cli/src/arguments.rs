@@ -13,8 +13,8 @@ use clap::{
 use daypass_credential::Name;
 
 use crate::{
-    bench, context, context::Said, credential, directory, enrollment, failure::Exit, key, offboarding,
-    paint::Color, quickstart, verification,
+    bench, context, context::Said, credential, directory, enrollment, explain, failure::Exit, key,
+    offboarding, paint::Color, quickstart, verification,
 };
 
 /// Short-lived credentials for the software that you let in.
@@ -87,11 +87,14 @@ pub(crate) enum Verb {
     OpenEnrollment(enrollment::Open),
     Cert(credential::Certificate),
     Token(credential::Token),
+    #[command(subcommand)]
+    Credential(credential::Wish),
     Verify(verification::Wish),
     Put(directory::Put),
     Get(directory::Get),
     List(directory::List),
     End(offboarding::Wish),
+    Explain(explain::Wish),
     /// Ask the broker whom it takes you for.
     Ping,
     Bench(bench::Wish),

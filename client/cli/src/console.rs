@@ -59,11 +59,7 @@ impl Console {
     ) -> Result<(), Failure> {
         match self.format {
             Format::Text => self.line(text()),
-            Format::Json => {
-                let json = serde_json::to_string_pretty(data)
-                    .map_err(|error| Failure::Internal(error.to_string()))?;
-                print(&json_plain(&json))
-            }
+            Format::Json => print(&json(data)?),
         }
     }
 
@@ -110,22 +106,64 @@ impl Console {
         }
     }
 
-    /// Asks a person; anything but `yes` is a no. Without a terminal there is nobody to ask.
-    pub(crate) fn ask(&self, question: &str) -> Result<bool, Failure> {
-        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-            return Err(Failure::bad(
-                "this asks before it acts, and there is no terminal to ask on: add --yes",
-            ));
+    /// Refuses to go on where somebody is to be asked, and nobody is there.
+    pub(crate) fn must_ask(&self) -> Result<(), Failure> {
+        if io::stdin().is_terminal() && io::stderr().is_terminal() {
+            return Ok(());
         }
+        Err(Failure::bad("this asks before it acts, and there is no terminal to ask on")
+            .then("add --yes if that is what you want"))
+    }
+
+    /// Asks a person; anything but `yes` is a no.
+    pub(crate) fn confirm(&self, question: &str) -> Result<(), Failure> {
+        self.must_ask()?;
         progress::clear();
         drop(write!(io::stderr(), "{} [yes/no] ", plain(question)));
         let mut answer = String::new();
-        io::stdin()
-            .lock()
-            .read_line(&mut answer)
-            .map_err(|error| Failure::bad(format!("no answer: {error}")))?;
-        Ok(answer.trim() == "yes")
+        let read = io::stdin().lock().read_line(&mut answer);
+        read.map_err(|error| Failure::bad(format!("no answer: {error}")))?;
+        if answer.trim() == "yes" {
+            return Ok(());
+        }
+        self.say("nothing was changed");
+        Err(Failure::Interrupted)
     }
+
+    /// Refuses to make a secret that would be lost, because standard output was closed by whoever started this.
+    /// A program that is started without it gets an empty device instead, open both ways, as no redirection opens it.
+    pub(crate) fn must_be_heard(&self) -> Result<(), Failure> {
+        let stdout = io::stdout();
+        let mode = rustix::fs::fcntl_getfl(&stdout).map(|flags| flags & rustix::fs::OFlags::RWMODE);
+        let place = rustix::fs::fstat(&stdout).map(|found| found.st_rdev);
+        let nowhere = rustix::fs::stat("/dev/null").map(|found| found.st_rdev);
+        let lost = mode == Ok(rustix::fs::OFlags::RDWR) && place.is_ok() && place == nowhere;
+        if lost { Err(unheard("standard output is closed")) } else { Ok(()) }
+    }
+
+    /// Prints a secret that is nowhere else. Unlike other data it is lost if nobody reads it.
+    pub(crate) fn hand_over(
+        &self,
+        data: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        let text = match self.format {
+            Format::Text => plain(&text()),
+            Format::Json => json(data)?,
+        };
+        progress::clear();
+        write_all(&mut io::stdout().lock(), &text).map_err(|error| unheard(&error.to_string()))
+    }
+}
+
+fn unheard(why: &str) -> Failure {
+    Failure::Internal(format!("what was to be printed is lost, for nobody reads it: {why}"))
+        .then("run it again with standard output going to a file, a pipe that is read, or a terminal")
+}
+
+fn json(data: &impl Serialize) -> Result<String, Failure> {
+    let json = serde_json::to_string_pretty(data).map_err(|error| Failure::Internal(error.to_string()))?;
+    Ok(json_plain(&json))
 }
 
 fn print(text: &str) -> Result<(), Failure> {
@@ -134,14 +172,18 @@ fn print(text: &str) -> Result<(), Failure> {
 }
 
 fn print_to(out: &mut impl io::Write, text: &str) -> Result<(), Failure> {
-    let newline = if text.ends_with('\n') { "" } else { "\n" };
-    match write!(out, "{text}{newline}").and_then(|()| out.flush()) {
+    match write_all(out, text) {
         // Whoever reads it has seen enough, as `head` has.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => {
             printed.map_err(|error| Failure::Internal(format!("cannot write to standard output: {error}")))
         }
     }
+}
+
+fn write_all(out: &mut impl io::Write, text: &str) -> io::Result<()> {
+    let newline = if text.ends_with('\n') { "" } else { "\n" };
+    write!(out, "{text}{newline}").and_then(|()| out.flush())
 }
 
 /// Reads a file, or standard input where the name is `-`; at most 64 KiB, into a buffer that is wiped.

@@ -179,6 +179,7 @@ fn show(identity: &Identity, home: &Home, done: &str, console: &Console) -> Resu
 }
 
 pub(crate) async fn open(wish: Open, home: &Home, console: &Console) -> Result<(), Failure> {
+    console.must_be_heard()?;
     let directory = Directory::over(Connection::open(&home.identity()?).await?);
     let opened = directory.open_enrollment(&wish.subject, wish.ttl).await?;
     let shape = shapes::Opened {
@@ -193,7 +194,7 @@ pub(crate) async fn open(wish: Open, home: &Home, console: &Console) -> Result<(
             shape.subject, shape.expires_at, shape.id
         ));
     }
-    console.show(&shape, || shape.code.clone())
+    console.hand_over(&shape, || shape.code.clone())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use daypass_sdk::{PrivateKey, write_private, write_public};
 
-use crate::{console::Console, failure::Failure, shapes};
+use crate::{console::Console, failure::Failure, leftovers, shapes};
 
 /// Make a key.
 #[derive(Debug, Subcommand)]
@@ -30,8 +30,10 @@ pub(crate) fn run(wish: &Wish, console: &Console) -> Result<(), Failure> {
     public.push(".pub");
     let public = PathBuf::from(public);
     if let Some(taken) = [file, &public].into_iter().find(|path| path.symlink_metadata().is_ok()) {
-        return Err(Failure::bad(format!("`{}` is there already: choose another name", taken.display())));
+        return Err(Failure::bad(format!("`{}` is there already, and is not overwritten", taken.display()))
+            .then("choose another name; or move it away, if nobody needs that key any more"));
     }
+    leftovers::sweep(&[file, &public]);
     let key = PrivateKey::generate()?;
     write_private(file, key.to_pem().as_bytes())?;
     write_public(&public, key.public_pem().as_bytes())?;

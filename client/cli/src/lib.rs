@@ -11,8 +11,10 @@ mod diagnostics;
 mod directory;
 mod enrollment;
 mod example;
+mod explain;
 mod failure;
 mod key;
+mod leftovers;
 mod offboarding;
 #[allow(dead_code, reason = "verbs that need all of it follow")]
 mod paint;
@@ -64,6 +66,7 @@ async fn run(verb: Verb, said: &Said, console: &Console) -> Result<(), Failure> 
         Verb::Key(wish) => key::run(&wish, console),
         Verb::Context(wish) => context::run(wish, said, console),
         Verb::Enroll(wish) => enrollment::enroll(wish, said, console).await,
+        Verb::Explain(wish) => explain::run(wish, said, console).await,
         verb => {
             let place = Place::find(said)?;
             place.check()?;
@@ -79,6 +82,7 @@ async fn run_as(verb: Verb, home: &Home, console: &Console) -> Result<(), Failur
         Verb::OpenEnrollment(wish) => enrollment::open(wish, home, console).await,
         Verb::Cert(wish) => credential::certificate(wish, home, console).await,
         Verb::Token(wish) => credential::token(wish, home, console).await,
+        Verb::Credential(wish) => credential::run(wish, home, console).await,
         Verb::Verify(wish) => verification::run(wish, home, console).await,
         Verb::Put(wish) => directory::put(wish, home, console).await,
         Verb::Get(wish) => directory::get(wish, home, console).await,
@@ -90,6 +94,7 @@ async fn run_as(verb: Verb, home: &Home, console: &Console) -> Result<(), Failur
         | Verb::Key(_)
         | Verb::Context(_)
         | Verb::Enroll(_)
+        | Verb::Explain(_)
         | Verb::Daypassd { .. } => Err(Failure::Internal("this verb came here by the wrong way".into())),
     }
 }

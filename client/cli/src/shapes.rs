@@ -120,6 +120,90 @@ impl fmt::Debug for Token<'_> {
     }
 }
 
+/// `credential show`
+#[derive(Debug, Serialize)]
+pub(crate) struct Credential {
+    pub(crate) revision: u64,
+    /// `identity`, `certificate` or `token`.
+    pub(crate) kind: &'static str,
+    pub(crate) subject: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) identity: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) audience: Option<String>,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) not_before: String,
+    pub(crate) expires_at: String,
+    pub(crate) bound_by: String,
+    pub(crate) alive: bool,
+    /// What killed it: a node, or `expiry`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dead_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dead_since: Option<u64>,
+    pub(crate) lineage: Vec<Rests>,
+}
+
+/// What a credential rests on.
+#[derive(Debug, Serialize)]
+pub(crate) struct Rests {
+    pub(crate) id: String,
+    /// `open`, `suspended` or `ended`; of a credential `alive`, `dead` or `expired`. Absent where it is not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) life: Option<&'static str>,
+}
+
+/// `credential rotate`
+#[derive(Debug, Serialize)]
+pub(crate) struct Rotated {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+    pub(crate) audience: String,
+    pub(crate) revision: u64,
+    pub(crate) expires_at: String,
+    pub(crate) bound_by: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token: Option<RotatedToken>,
+    pub(crate) ended: Ended,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct RotatedToken {
+    pub(crate) file: String,
+    pub(crate) revision: u64,
+    pub(crate) expires_at: String,
+}
+
+/// `explain` without a reason
+#[derive(Debug, Serialize)]
+pub(crate) struct Explanations {
+    pub(crate) reasons: Vec<Explanation>,
+}
+
+/// `explain`
+#[derive(Debug, Serialize)]
+pub(crate) struct Explanation {
+    pub(crate) reason: String,
+    pub(crate) means: String,
+    pub(crate) what_to_do: String,
+    /// What the log recorded, where a revision was asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) refusal: Option<PastRefusal>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct PastRefusal {
+    pub(crate) revision: u64,
+    pub(crate) at: String,
+    pub(crate) method: String,
+    /// Absent for callers whom nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) subject: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) identity: Option<String>,
+    pub(crate) count: u64,
+}
+
 /// `verify`: of a credential that is not good only `active` is said.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Verdict {
@@ -168,11 +252,32 @@ pub(crate) struct Listed {
     pub(crate) objects: Vec<Stored>,
 }
 
-/// `end`
+/// `end`, `credential revoke`
 #[derive(Debug, Serialize)]
 pub(crate) struct Ended {
     pub(crate) id: String,
     pub(crate) revision: u64,
+}
+
+/// `end --preview`
+#[derive(Debug, Serialize)]
+pub(crate) struct EndPreview {
+    pub(crate) id: String,
+    /// As in `list`, or as of a credential: absent where it is not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) life: Option<&'static str>,
+    /// In words: absent where it is not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) what: Option<String>,
+    /// Absent where it is not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rests_on_it: Option<Vec<Count>>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Count {
+    pub(crate) kind: &'static str,
+    pub(crate) count: usize,
 }
 
 /// `ping`
