@@ -13,7 +13,7 @@ use clap::{
 use daypass_credential::Name;
 
 use crate::{
-    bench, context, context::Said, credential, directory, enrollment, explain, failure::Exit, key,
+    bench, context, context::Said, credential, directory, doctor, enrollment, explain, failure::Exit, key,
     offboarding, paint::Color, quickstart, verification,
 };
 
@@ -94,6 +94,7 @@ pub(crate) enum Verb {
     Get(directory::Get),
     List(directory::List),
     End(offboarding::Wish),
+    Doctor(doctor::Wish),
     Explain(explain::Wish),
     /// Ask the broker whom it takes you for.
     Ping,

@@ -65,11 +65,9 @@ pub(crate) enum Failure {
     /// A credential is not good. The data that says so is printed already.
     NotGood,
     /// Some of what was to be done is done, and some is not.
-    #[allow(dead_code, reason = "for verbs that write many objects")]
     Partial(String),
     /// Who answers, or is enrolled, belongs to another broker than the context remembers.
     OtherRoot(String),
-    #[allow(dead_code, reason = "for verbs that look at many things")]
     /// What was looked at is not well. It is printed already, with this as its worst.
     Unwell(Exit, String),
     /// Something did not go as it must. What is to be seen of it is printed already, apart from this.
@@ -212,6 +210,7 @@ fn with_cause(error: &Error) -> String {
     let mut next = error.source();
     while let Some(cause) = next {
         let words = cause.to_string();
+        let words = if words.contains("corrupt message") { NO_TLS.to_owned() } else { words };
         // The transport's own word for it says nothing.
         if words != "transport error" && !text.contains(&words) {
             text.push_str(": ");
@@ -221,6 +220,9 @@ fn with_cause(error: &Error) -> String {
     }
     text
 }
+
+/// For what the TLS library calls a corrupt message when something without TLS answers.
+const NO_TLS: &str = "something else listens there, which does not speak TLS";
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ mod context;
 mod credential;
 mod diagnostics;
 mod directory;
+mod doctor;
 mod enrollment;
 mod example;
 mod explain;
@@ -66,6 +67,7 @@ async fn run(verb: Verb, said: &Said, console: &Console) -> Result<(), Failure> 
         Verb::Key(wish) => key::run(&wish, console),
         Verb::Context(wish) => context::run(wish, said, console),
         Verb::Enroll(wish) => enrollment::enroll(wish, said, console).await,
+        Verb::Doctor(wish) => doctor::run(wish, said, console).await,
         Verb::Explain(wish) => explain::run(wish, said, console).await,
         verb => {
             let place = Place::find(said)?;
@@ -94,6 +96,7 @@ async fn run_as(verb: Verb, home: &Home, console: &Console) -> Result<(), Failur
         | Verb::Key(_)
         | Verb::Context(_)
         | Verb::Enroll(_)
+        | Verb::Doctor(_)
         | Verb::Explain(_)
         | Verb::Daypassd { .. } => Err(Failure::Internal("this verb came here by the wrong way".into())),
     }

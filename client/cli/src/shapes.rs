@@ -280,6 +280,34 @@ pub(crate) struct Count {
     pub(crate) count: usize,
 }
 
+/// `doctor`
+#[derive(Debug, Serialize)]
+pub(crate) struct Diagnosis {
+    /// Is there no problem?
+    pub(crate) well: bool,
+    pub(crate) home: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) context: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) broker: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) subject: Option<String>,
+    pub(crate) checks: Vec<Check>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Check {
+    pub(crate) name: &'static str,
+    /// `ok`, `warning`, `problem` or `skipped`.
+    pub(crate) status: &'static str,
+    pub(crate) message: String,
+    /// The broker's reason code, where it gave one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<String>,
+}
+
 /// `ping`
 #[derive(Debug, Serialize)]
 pub(crate) struct Pong {
