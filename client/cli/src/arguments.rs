@@ -14,7 +14,7 @@ use daypass_credential::Name;
 
 use crate::{
     bench, context, context::Said, credential, directory, doctor, enrollment, explain, failure::Exit, key,
-    offboarding, paint::Color, quickstart, verification,
+    manual, offboarding, paint::Color, quickstart, verification,
 };
 
 /// Short-lived credentials for the software that you let in.
@@ -83,6 +83,7 @@ pub(crate) enum Verb {
     ///
     /// An identity certificate renews once; a second renewal with another key suspends the identity. So the new key
     /// is stored before it is asked for: if this breaks off, run it again.
+    #[command(after_long_help = "Examples:\n  daypass renew\n  daypass --home /var/lib/sync/daypass renew")]
     Renew,
     OpenEnrollment(enrollment::Open),
     Cert(credential::Certificate),
@@ -97,8 +98,13 @@ pub(crate) enum Verb {
     Doctor(doctor::Wish),
     Explain(explain::Wish),
     /// Ask the broker whom it takes you for.
+    ///
+    /// By the way that every call takes; `daypass doctor` looks closer where this fails.
+    #[command(after_long_help = "Examples:\n  daypass ping\n  daypass ping -o json")]
     Ping,
     Bench(bench::Wish),
+    Completions(manual::Completions),
+    Man(manual::Man),
     /// Run the broker's own command line.
     #[command(hide = true, disable_help_flag = true)]
     Daypassd {
@@ -224,6 +230,21 @@ mod tests {
             let parsed = Arguments::try_parse_from(words(&example));
             assert!(parsed.is_ok(), "`{example}`: {}", parsed.unwrap_err());
         }
+    }
+
+    fn without_examples(command: &Command, path: &str) -> Vec<String> {
+        let path = format!("{path} {}", command.get_name());
+        let verbs: Vec<_> = command.get_subcommands().filter(|verb| !verb.is_hide_set()).collect();
+        let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+        // A verb that only shows what there is needs none.
+        let bare = !help.contains("Examples") && !["get", "list", "show"].contains(&command.get_name());
+        let own = bare.then(|| path.clone());
+        own.into_iter().chain(verbs.into_iter().flat_map(|verb| without_examples(verb, &path))).collect()
+    }
+
+    #[test]
+    fn every_verb_teaches_by_examples() {
+        assert_eq!(without_examples(&Arguments::command(), ""), Vec::<String>::new());
     }
 
     #[test]

@@ -115,15 +115,20 @@ impl Console {
             .then("add --yes if that is what you want"))
     }
 
-    /// Asks a person; anything but `yes` is a no.
-    pub(crate) fn confirm(&self, question: &str) -> Result<(), Failure> {
+    /// Asks a person; anything but `yes` is a no. Without a terminal there is nobody to ask.
+    pub(crate) fn ask(&self, question: &str) -> Result<bool, Failure> {
         self.must_ask()?;
         progress::clear();
         drop(write!(io::stderr(), "{} [yes/no] ", plain(question)));
         let mut answer = String::new();
         let read = io::stdin().lock().read_line(&mut answer);
         read.map_err(|error| Failure::bad(format!("no answer: {error}")))?;
-        if answer.trim() == "yes" {
+        Ok(answer.trim() == "yes")
+    }
+
+    /// Asks a person, and goes on only with a yes.
+    pub(crate) fn confirm(&self, question: &str) -> Result<(), Failure> {
+        if self.ask(question)? {
             return Ok(());
         }
         self.say("nothing was changed");

@@ -205,7 +205,7 @@ fn exit_of(error: &Error) -> Exit {
 }
 
 /// The causes beside the message, where the message does not say them.
-fn with_cause(error: &Error) -> String {
+pub(crate) fn with_cause(error: &Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -9,20 +9,23 @@ use crate::{console::Console, failure::Failure, leftovers, shapes};
 
 /// Make a key.
 #[derive(Debug, Subcommand)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) enum Wish {
     /// Make a P-256 key: FILE (PKCS #8, for its owner alone) and FILE.pub (to hand out).
     ///
-    /// The first admin of a broker does this before the broker is made:
-    ///
-    ///   daypass key new admin.key
-    ///   daypassd init --config daypassd.toml --admin dana --admin-key admin.key.pub
-    ///   daypass enroll --broker broker.example:7443 --key admin.key --code-file code.txt
-    #[command(verbatim_doc_comment)]
+    /// The first admin of a broker does this before the broker is made: `daypassd init --admin dana --admin-key
+    /// admin.key.pub` binds the first code to the key, and `daypass enroll --key admin.key` spends it.
+    #[command(after_long_help = EXAMPLES)]
     New {
         /// Where the private key goes; nothing there is overwritten.
         file: PathBuf,
     },
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  daypass key new admin.key
+  daypass enroll --broker broker.example:7443 --key admin.key --code-file code.txt";
 
 pub(crate) fn run(wish: &Wish, console: &Console) -> Result<(), Failure> {
     let Wish::New { file } = wish;

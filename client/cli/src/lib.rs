@@ -16,6 +16,7 @@ mod explain;
 mod failure;
 mod key;
 mod leftovers;
+mod manual;
 mod offboarding;
 #[allow(dead_code, reason = "verbs that need all of it follow")]
 mod paint;
@@ -67,6 +68,8 @@ async fn run(verb: Verb, said: &Said, console: &Console) -> Result<(), Failure> 
         Verb::Key(wish) => key::run(&wish, console),
         Verb::Context(wish) => context::run(wish, said, console),
         Verb::Enroll(wish) => enrollment::enroll(wish, said, console).await,
+        Verb::Completions(wish) => manual::completions(&wish, console),
+        Verb::Man(wish) => manual::man(&wish, console),
         Verb::Doctor(wish) => doctor::run(wish, said, console).await,
         Verb::Explain(wish) => explain::run(wish, said, console).await,
         verb => {
@@ -96,6 +99,8 @@ async fn run_as(verb: Verb, home: &Home, console: &Console) -> Result<(), Failur
         | Verb::Key(_)
         | Verb::Context(_)
         | Verb::Enroll(_)
+        | Verb::Completions(_)
+        | Verb::Man(_)
         | Verb::Doctor(_)
         | Verb::Explain(_)
         | Verb::Daypassd { .. } => Err(Failure::Internal("this verb came here by the wrong way".into())),

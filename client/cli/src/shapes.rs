@@ -280,6 +280,18 @@ pub(crate) struct Count {
     pub(crate) count: usize,
 }
 
+/// `completions`
+#[derive(Debug, Serialize)]
+pub(crate) struct Completions {
+    pub(crate) script: String,
+}
+
+/// `man`
+#[derive(Debug, Serialize)]
+pub(crate) struct Manual {
+    pub(crate) pages: Vec<String>,
+}
+
 /// `doctor`
 #[derive(Debug, Serialize)]
 pub(crate) struct Diagnosis {
