@@ -7,8 +7,8 @@ use std::{
 };
 
 use clap::{
-    Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
-    error::ErrorKind,
+    ArgMatches, Args, ColorChoice, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+    ValueEnum, error::ErrorKind,
 };
 use daypass_credential::Name;
 
@@ -117,16 +117,25 @@ pub(crate) enum Verb {
 }
 
 /// Reads the command line; with it goes the way to the verb, as in `context list`.
-pub(crate) fn parse(arguments: Vec<OsString>) -> Result<(Arguments, String), clap::Error> {
+pub(crate) fn parse(arguments: Vec<OsString>) -> Result<(Arguments, String), Exit> {
     let command = Arguments::command().color(colour_of_help(&arguments));
-    let mut matches = command.try_get_matches_from(arguments)?;
-    let (mut path, mut next) = (Vec::new(), &matches);
-    while let Some((verb, below)) = next.subcommand() {
-        path.push(verb.to_owned());
-        next = below;
-    }
-    let parsed = Arguments::from_arg_matches_mut(&mut matches)?;
-    Ok((parsed, path.join(" ")))
+    let verb = named_verb(&command, &arguments);
+    let read = command.try_get_matches_from(arguments).and_then(|mut matches| {
+        let path = path(&matches);
+        Arguments::from_arg_matches_mut(&mut matches).map(|parsed| (parsed, path))
+    });
+    read.map_err(|error| explain(&error, verb.as_deref()))
+}
+
+fn path(matches: &ArgMatches) -> String {
+    let way = std::iter::successors(matches.subcommand(), |(_, below)| below.subcommand());
+    way.map(|(verb, _)| verb).collect::<Vec<_>>().join(" ")
+}
+
+/// The verb on a command line that may not be right in the rest.
+fn named_verb(command: &Command, arguments: &[OsString]) -> Option<String> {
+    let mut words = arguments.iter().skip(1).filter_map(|word| word.to_str());
+    words.find(|word| command.find_subcommand(word).is_some()).map(str::to_owned)
 }
 
 /// Help and mistakes are printed before the command line is understood, so that this one wish is looked for by hand.
@@ -144,7 +153,7 @@ fn colour_of_help(arguments: &[OsString]) -> ColorChoice {
 }
 
 /// Prints help, or what is wrong with the command line and where it is explained.
-pub(crate) fn explain(error: &clap::Error) -> Exit {
+fn explain(error: &clap::Error, verb: Option<&str>) -> Exit {
     let printed = error.print().or_else(|error| match error.kind() {
         // Whoever reads it has seen enough.
         io::ErrorKind::BrokenPipe => Ok(()),
@@ -155,10 +164,12 @@ pub(crate) fn explain(error: &clap::Error) -> Exit {
         return Exit::Done;
     }
     if error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        drop(writeln!(
-            io::stderr(),
-            "\nnext: `daypass --help` lists the verbs; `daypass VERB --help` has examples of each"
-        ));
+        let next = match verb {
+            Some(verb) => format!("mend that and run it again; `daypass {verb} --help` has examples"),
+            None => "`daypass --help` lists the verbs; `daypass VERB --help` has examples of each".to_owned(),
+        };
+        // Whoever closed standard error does not want to know.
+        drop(writeln!(io::stderr(), "\nnext: {next}"));
     }
     Exit::BadInput
 }
@@ -189,8 +200,6 @@ A command line that cannot be read is told in plain text, whatever -o says, with
 
 #[cfg(test)]
 mod tests {
-    use clap::Command;
-
     use super::*;
 
     #[test]

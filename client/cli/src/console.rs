@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     arguments::Format,
-    failure::{Exit, Failure},
+    failure::{Exit, Failure, advice},
     paint::{Color, Ink, Text},
     progress,
 };
@@ -193,7 +193,14 @@ fn write_all(out: &mut impl io::Write, text: &str) -> io::Result<()> {
 
 /// Reads a file, or standard input where the name is `-`; at most 64 KiB, into a buffer that is wiped.
 pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let failed = |error: io::Error| Failure::bad(format!("cannot read `{}`: {error}", path.display()));
+    let failed = |error: io::Error| {
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => "there is no such file".to_owned(),
+            io::ErrorKind::InvalidData => "it is no text".to_owned(),
+            _ => error.to_string(),
+        };
+        Failure::bad(format!("cannot read `{}`: {why}", path.display())).then(advice::on_file(error.kind()))
+    };
     let mut text = Zeroizing::new(String::new());
     let source: Box<dyn io::Read> = if path == Path::new("-") {
         Box::new(io::stdin())

@@ -4,7 +4,7 @@ use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr};
 
 use clap::Args;
 use daypass_credential::{EnrollmentCode, NodeId, Ttl};
-use daypass_sdk::{Address, Connection, Directory, Home, Identity, PrivateKey};
+use daypass_sdk::{Address, Connection, Directory, Error, Home, Identity, PrivateKey};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -101,12 +101,33 @@ pub(crate) async fn enroll(wish: Enroll, said: &Said, console: &Console) -> Resu
         Some(file) => Some(PrivateKey::from_pem(console::read(file)?.as_bytes())?),
         None => None,
     };
-    let identity = daypass_sdk::enroll(&place.home, &broker, &code, key).await?;
+    let folder = place.home.folder().display();
+    if place.home.is_taken()? {
+        return Err(Failure::bad(format!("somebody is enrolled in `{folder}` already"))
+            .then("name another folder (--home DIR), or a new context (--context NAME)"));
+    }
+    let enrolled = daypass_sdk::enroll(&place.home, &broker, &code, key).await;
+    let identity = enrolled.map_err(not_enrolled)?;
     if let Some((name, mut context)) = place.context {
         context.remember(identity.broker(), identity.root_fingerprint());
         context::keep(&name, context, &Folder::of_user()?)?;
     }
     show(&identity, &place.home, "enrolled", console)
+}
+
+/// What goes wrong before there is an identity has other remedies than later.
+fn not_enrolled(error: Error) -> Failure {
+    let next = match &error {
+        Error::Unreachable { .. } => {
+            "check host and port against what came with the code, and ask the broker's operator whether it runs"
+        }
+        Error::OtherBroker { .. } => {
+            "check the address against what came with the code, and that every digit of the code was copied: it names \
+             the broker's root. If the broker goes by another name there, add --server-name; else do not go on"
+        }
+        _ => return error.into(),
+    };
+    Failure::from(error).then(next)
 }
 
 /// Where to enrol. A context that is named and not there yet is one to be made.
@@ -154,7 +175,10 @@ fn code(wish: &Enroll) -> Result<EnrollmentCode, Failure> {
             ));
         }
     };
-    text.parse().map_err(|error| Failure::bad(format!("{error}")))
+    text.parse().map_err(|error| {
+        Failure::bad(format!("{error}"))
+            .then("copy it again; if it is cut short where it came from, ask for a new one")
+    })
 }
 
 pub(crate) async fn renew(home: &Home, console: &Console) -> Result<(), Failure> {

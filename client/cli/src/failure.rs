@@ -1,6 +1,6 @@
 //! How a verb can fail: with which exit code, and what to do next. The codes are stable; `daypass --help` lists them.
 
-mod advice;
+pub(crate) mod advice;
 
 use std::{error::Error as _, process::ExitCode};
 
@@ -210,7 +210,7 @@ pub(crate) fn with_cause(error: &Error) -> String {
     let mut next = error.source();
     while let Some(cause) = next {
         let words = cause.to_string();
-        let words = if words.contains("corrupt message") { NO_TLS.to_owned() } else { words };
+        let words = in_plain_words(&words).map_or(words, str::to_owned);
         // The transport's own word for it says nothing.
         if words != "transport error" && !text.contains(&words) {
             text.push_str(": ");
@@ -221,8 +221,17 @@ pub(crate) fn with_cause(error: &Error) -> String {
     text
 }
 
-/// For what the TLS library calls a corrupt message when something without TLS answers.
-const NO_TLS: &str = "something else listens there, which does not speak TLS";
+/// What libraries say in words of their own, in words for the user of a broker.
+fn in_plain_words(words: &str) -> Option<&'static str> {
+    let says = |part: &str| words.contains(part);
+    Some(match words {
+        _ if says("corrupt message") => "something else listens there, which does not speak TLS",
+        _ if says("UnknownIssuer") => "its certificate is not from the root that is known",
+        _ if says("NotValidForName") || says("not valid for name") => "its certificate is for another name",
+        _ if says("lookup address") => "there is no such host, or the name service does not answer",
+        _ => return None,
+    })
+}
 
 #[cfg(test)]
 mod tests {
@@ -275,6 +284,24 @@ mod tests {
                 "next": "`daypass renew`, then again; more: `daypass explain renew-first`"
             }})
         );
+    }
+
+    #[test]
+    fn the_words_of_libraries_are_put_into_ours() {
+        let other =
+            |words: &str| Failure::Sdk(Error::OtherBroker { broker: "b:1".into(), source: words.into() });
+        for (words, ours) in [
+            ("invalid peer certificate: UnknownIssuer", "not from the root that is known"),
+            ("received corrupt message of type InvalidContentType", "does not speak TLS"),
+            (
+                "certificate not valid for name \"x\"; certificate is only valid for DnsName(\"y\")",
+                "another name",
+            ),
+        ] {
+            let message = other(words).message();
+            assert!(message.contains(ours) && !message.contains(words), "{message}");
+        }
+        assert!(other("something new").message().ends_with(": something new"));
     }
 
     #[test]

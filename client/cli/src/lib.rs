@@ -44,7 +44,7 @@ use crate::{
 pub fn daypass(arguments: Vec<OsString>) -> ExitCode {
     let (Arguments { home, output, color, verb }, path) = match arguments::parse(arguments) {
         Ok(parsed) => parsed,
-        Err(error) => return arguments::explain(&error).into(),
+        Err(exit) => return exit.into(),
     };
     let verb = match verb {
         Verb::Daypassd { tied, arguments } => return broker_process::become_broker(tied, arguments),

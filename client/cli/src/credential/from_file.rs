@@ -5,12 +5,13 @@ use std::path::Path;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use daypass_credential::{Claims, Lineage, Revision, ScopeSet};
-use daypass_sdk::{Record, certificates_from_pem};
+use daypass_sdk::Record;
 use x509_parser::{
     certificate::X509Certificate,
     der_parser::asn1_rs::{FromDer as _, Utf8String},
 };
 
+use super::chain;
 use crate::{console, failure::Failure};
 
 /// A credential, as far as is known without asking.
@@ -47,9 +48,8 @@ pub(super) fn certificate(file: &Path) -> Result<Found, Failure> {
         Failure::bad(format!("`{}`: {why}", file.display()))
             .then("name a cert.pem as `daypass cert` writes it, or the credential's number")
     };
-    let chain =
-        certificates_from_pem(console::read(file)?.as_bytes()).map_err(|error| unfit(&error.to_string()))?;
-    let der = chain.first().ok_or_else(|| unfit("there is no certificate in it"))?;
+    let certificates = chain(file)?;
+    let der = certificates.first().ok_or_else(|| unfit("there is no certificate in it"))?;
     of_certificate(der).ok_or_else(|| unfit("the certificate is none of a Daypass broker's"))
 }
 

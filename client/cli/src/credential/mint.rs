@@ -5,15 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use daypass_credential::{Name, Scope, ScopeSet, Ttl};
 use daypass_proto::v1;
-use daypass_sdk::{Application, Connection, Directory, Error, Home, TokenRequest, certificates_from_pem};
+use daypass_sdk::{Application, Directory, Error, Home, TokenRequest};
 
-use super::pair::Pair;
-use crate::{
-    console::{self, Console},
-    diagnostics::instant,
-    failure::Failure,
-    shapes,
-};
+use super::{application, chain, pair::Pair};
+use crate::{console::Console, diagnostics::instant, failure::Failure, shapes};
 
 /// Get a client certificate for an audience, with a new key. For applications.
 ///
@@ -66,7 +61,7 @@ Examples:
   curl --cert billing/cert.pem --key billing/key.pem -H \"Authorization: Bearer $(cat token)\" https://billing.example/";
 
 pub(crate) async fn certificate(wish: Certificate, home: &Home, console: &Console) -> Result<(), Failure> {
-    let application = Application::over(Connection::open(&home.identity()?).await?)?;
+    let application = application(home).await?;
     let pair = Pair::to_be_in(&wish.out)?;
     let minted = application.certificate(&wish.audience, wish.ttl).await;
     let minted = nearer(minted, &wish.audience, &application).await?;
@@ -89,14 +84,18 @@ pub(crate) async fn certificate(wish: Certificate, home: &Home, console: &Consol
 
 pub(crate) async fn token(wish: Token, home: &Home, console: &Console) -> Result<(), Failure> {
     let scopes = ScopeSet::new(wish.scopes).map_err(|error| Failure::bad(error.to_string()))?;
-    let chain = match &wish.cert {
-        Some(file) => certificates_from_pem(console::read(file)?.as_bytes())?,
+    let certificates = match &wish.cert {
+        Some(file) => chain(file)?,
         None => Vec::new(),
     };
     console.must_be_heard()?;
-    let application = Application::over(Connection::open(&home.identity()?).await?)?;
-    let request =
-        TokenRequest { audience: &wish.audience, scopes: &scopes, certificate: chain.first(), ttl: wish.ttl };
+    let application = application(home).await?;
+    let request = TokenRequest {
+        audience: &wish.audience,
+        scopes: &scopes,
+        certificate: certificates.first(),
+        ttl: wish.ttl,
+    };
     let token = nearer(application.token(&request).await, &wish.audience, &application).await?;
     let shape = shapes::Token {
         token: token.reveal(),

@@ -7,16 +7,20 @@ mod revoke;
 mod rotate;
 mod show;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use daypass_credential::Revision;
-use daypass_sdk::{Connection, Home, Record};
+use daypass_credential::{NodeKind, Revision};
+use daypass_sdk::{Application, Connection, Home, Record, certificates_from_pem};
+use rustls_pki_types::CertificateDer;
 
 pub(crate) use mint::{Certificate, Token, certificate, token};
 
 use self::from_file::Found;
-use crate::{console::Console, failure::Failure};
+use crate::{
+    console::{self, Console},
+    failure::Failure,
+};
 
 /// Look at, replace or end a single credential.
 #[derive(Debug, Subcommand)]
@@ -65,6 +69,28 @@ impl Which {
             (None, None, None) => Err(Failure::bad("which credential?")),
         }
     }
+}
+
+/// Connects as the application that is enrolled here.
+async fn application(home: &Home) -> Result<Application, Failure> {
+    let identity = home.identity()?;
+    let subject = identity.subject();
+    if subject.kind != NodeKind::Application {
+        return Err(Failure::bad(format!(
+            "`{subject}` is enrolled here, and only applications are given credentials"
+        ))
+        .then("name the identity of an application: --home DIR or --context NAME"));
+    }
+    Ok(Application::over(Connection::open(&identity).await?)?)
+}
+
+/// The certificates in a file, the bearer's own first.
+pub(crate) fn chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    certificates_from_pem(console::read(file)?.as_bytes()).map_err(|error| {
+        Failure::bad(format!("`{}`: {error}", file.display())).then(
+            "name a certificate in PEM: the cert.pem that `daypass cert` wrote, not the key.pem beside it",
+        )
+    })
 }
 
 /// Asks the broker about a credential, and refuses an answer that is about another than the file's.

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use daypass_credential::{Name, Scope, ScopeSet, Timestamp, Ttl};
-use daypass_sdk::{Application, Connection, Error, Home, Record, RecordKind, TokenRequest};
+use daypass_sdk::{Application, Error, Home, Record, RecordKind, TokenRequest};
 
 use super::{
-    from_file, look_up,
+    application, from_file, look_up,
     pair::{Pair, Rotation},
     show,
 };
@@ -52,10 +52,9 @@ Examples:
   daypass credential rotate --cert ./billing --token token.txt --scope invoices.read";
 
 pub(super) async fn run(wish: Wish, home: &Home, console: &Console) -> Result<(), Failure> {
-    let identity = home.identity()?;
     let pair = Pair::in_folder(&wish.folder)?;
     let _alone = pair.alone()?;
-    let application = Application::over(Connection::open(&identity).await?)?;
+    let application = application(home).await?;
     if let Some(rotation) = pair.rotation()? {
         console.say(format_args!("a rotation was broken off in {}: going on with it", wish.folder.display()));
         let ended = carry_out(&pair, &rotation, &application, &wish).await?;

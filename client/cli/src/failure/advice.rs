@@ -76,14 +76,19 @@ fn known(reason: &str) -> Option<&'static str> {
         "unknown-node" => {
             "check the id, which is `kind:name`; admins and auditors see all (`daypass list KIND`)"
         }
+        "wrong-caller" => {
+            "act as somebody of the right kind (--home, --context): applications mint, verifiers verify, persons write"
+        }
+        "not-allowed" => "ask an admin, or an owner of what it is about",
         "dangling-reference" => "write what it names first, or mend the name",
         _ => return None,
     })
 }
 
-const fn on_file(kind: ErrorKind) -> &'static str {
+/// What to do about a file.
+pub(crate) const fn on_file(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::NotFound => "make the folder that it is to lie in, or name another",
+        ErrorKind::NotFound => "check the name, and that the folder is there",
         ErrorKind::PermissionDenied => {
             "give this user the right to it (`ls -ld` shows who has it), or name another place"
         }
