@@ -283,6 +283,19 @@ async fn on_a_terminal_an_end_goes_on_only_with_a_yes() {
 }
 
 #[tokio::test]
+async fn on_a_terminal_it_says_when_it_waits_for_longer_than_a_second() {
+    let desk = Desk::new().await;
+    // It takes connections, and never says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let file = desk.world.broker.home("sync").folder().join("identity.toml");
+    let (text, ours) = (fs::read_to_string(&file).unwrap(), desk.world.broker.address().port());
+    let moved = text.replace(&format!(":{ours}\""), &format!(":{}\"", silent.local_addr().unwrap().port()));
+    fs::write(&file, moved).unwrap();
+    let ping = format!("--home {} ping", desk.home("sync"));
+    desk.cli.on_terminal_until(&ping, "waiting for the broker … 1 s").await;
+}
+
+#[tokio::test]
 async fn refusals_are_explained_by_their_code_and_by_their_number() {
     let desk = Desk::new().await;
     desk.mint().await;

@@ -8,7 +8,7 @@
 )]
 
 use std::{
-    io::Write as _,
+    io::{Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
@@ -76,15 +76,40 @@ impl Cli {
 
     /// Runs `daypass` on a terminal, and types the answer; none where there is no `script` to make one.
     pub(crate) async fn on_terminal(&self, args: &str, answer: &str) -> Option<Ran> {
-        let mut command = Command::new("script");
-        command.args(["-qec", &format!("{DAYPASS} {args}"), "/dev/null"]);
-        self.prepare(&mut command);
-        command.env("TERM", "xterm").stdin(Stdio::piped());
+        let command = self.terminal(args)?;
+        Some(self.run_with(command, answer).await)
+    }
+
+    /// Runs `daypass` on a terminal until it has said these words, and ends it then.
+    pub(crate) async fn on_terminal_until(&self, args: &str, words: &str) {
+        let Some(mut command) = self.terminal(args) else { return };
+        let words = words.to_owned();
+        let run = move || {
+            // With an end to its input `script` would end as well.
+            let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            let (mut said, mut part) = (Vec::new(), [0; 256]);
+            let mut out = child.stdout.take().unwrap();
+            while !String::from_utf8_lossy(&said).contains(&words) {
+                let read = out.read(&mut part).unwrap();
+                assert!(read > 0, "it ended without saying `{words}`: {}", String::from_utf8_lossy(&said));
+                said.extend(part.iter().take(read));
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+        };
+        tokio::task::spawn_blocking(run).await.unwrap();
+    }
+
+    fn terminal(&self, args: &str) -> Option<Command> {
         if let Err(error) = Command::new("script").arg("--version").output() {
             crate::support::left_out("script", &error);
             return None;
         }
-        Some(self.run_with(command, answer).await)
+        let mut command = Command::new("script");
+        command.args(["-qec", &format!("{DAYPASS} {args}"), "/dev/null"]);
+        self.prepare(&mut command);
+        command.env("TERM", "xterm").stdin(Stdio::piped());
+        Some(command)
     }
 
     pub(crate) async fn run(&self, command: Command) -> Ran {

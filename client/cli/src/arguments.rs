@@ -196,7 +196,8 @@ Exit codes:
 
 With `-o json` an error of a verb is one line on standard error:
   {\"error\":{\"kind\":\"refused\",\"reason\":\"scope-not-entitled\",\"message\":\"…\",\"refusal\":41,\"next\":\"…\"}}
-A command line that cannot be read is told in plain text, whatever -o says, with exit code 2.";
+A command line that cannot be read is told in plain text, whatever -o says, with exit code 2. The documents of each verb
+are described in client/cli/docs/json.md, and are stable.";
 
 #[cfg(test)]
 mod tests {

@@ -30,7 +30,6 @@ impl Console {
         Self { format, color }
     }
 
-    #[allow(dead_code, reason = "verbs that need it follow")]
     /// How many columns data may take: those of the terminal that it goes to. None where it goes into a file or a
     /// pipe, which have no end.
     pub(crate) fn width(&self) -> Option<usize> {
@@ -118,7 +117,7 @@ impl Console {
     /// Asks a person; anything but `yes` is a no. Without a terminal there is nobody to ask.
     pub(crate) fn ask(&self, question: &str) -> Result<bool, Failure> {
         self.must_ask()?;
-        progress::clear();
+        let _still = progress::hold();
         drop(write!(io::stderr(), "{} [yes/no] ", plain(question)));
         let mut answer = String::new();
         let read = io::stdin().lock().read_line(&mut answer);

@@ -18,13 +18,10 @@ mod key;
 mod leftovers;
 mod manual;
 mod offboarding;
-#[allow(dead_code, reason = "verbs that need all of it follow")]
 mod paint;
-#[allow(dead_code, reason = "verbs that need all of it follow")]
 mod progress;
 mod quickstart;
 mod shapes;
-#[allow(dead_code, reason = "verbs that need all of it follow")]
 mod table;
 mod verification;
 
@@ -37,6 +34,7 @@ use crate::{
     console::Console,
     context::{Place, Said},
     failure::{Exit, Failure},
+    progress::Progress,
 };
 
 /// Runs the whole command line of `daypass`; the first argument is the program's name.
@@ -60,16 +58,26 @@ pub fn daypass(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-/// Verbs that begin without an identity, or look at what is wrong with it, and then all others.
+/// Verbs that need no broker, or bring their own, and then all others.
 async fn run(verb: Verb, said: &Said, console: &Console) -> Result<(), Failure> {
     match verb {
         Verb::Quickstart(wish) => quickstart::run(wish, console).await,
         Verb::Bench(wish) => bench::run(wish, console).await,
         Verb::Key(wish) => key::run(&wish, console),
         Verb::Context(wish) => context::run(wish, said, console),
-        Verb::Enroll(wish) => enrollment::enroll(wish, said, console).await,
         Verb::Completions(wish) => manual::completions(&wish, console),
         Verb::Man(wish) => manual::man(&wish, console),
+        verb => {
+            let _waiting = Progress::start(console, "waiting for the broker", None);
+            run_with_broker(verb, said, console).await
+        }
+    }
+}
+
+/// Verbs that begin without an identity, or look at what is wrong with it, and then all others.
+async fn run_with_broker(verb: Verb, said: &Said, console: &Console) -> Result<(), Failure> {
+    match verb {
+        Verb::Enroll(wish) => enrollment::enroll(wish, said, console).await,
         Verb::Doctor(wish) => doctor::run(wish, said, console).await,
         Verb::Explain(wish) => explain::run(wish, said, console).await,
         verb => {

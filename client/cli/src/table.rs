@@ -22,6 +22,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
     Left,
+    #[allow(dead_code, reason = "for lists")]
     Right,
 }
 
@@ -40,6 +41,7 @@ impl Column {
     }
 
     /// A column of numbers.
+    #[allow(dead_code, reason = "for lists")]
     pub(crate) const fn right(title: &'static str) -> Self {
         Self { title, side: Side::Right, gives_way: false }
     }

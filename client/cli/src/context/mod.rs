@@ -141,6 +141,9 @@ pub(crate) const DEFAULT: &str = "default";
 
 pub(crate) fn run(wish: Wish, said: &Said, console: &Console) -> Result<(), Failure> {
     let folder = Folder::of_user()?;
+    if said.home.is_some() && !console.is_json() {
+        console.say("a folder is named (--home, or DAYPASS_HOME), which counts more than any context");
+    }
     match wish {
         Wish::List => list(&folder, console),
         Wish::Show { name } => {
