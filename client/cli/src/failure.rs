@@ -1,10 +1,13 @@
 //! How a verb can fail: with which exit code, and what to do next. The codes are stable; `daypass --help` lists them.
 
 pub(crate) mod advice;
+mod words;
 
-use std::{error::Error as _, process::ExitCode};
+use std::process::ExitCode;
 
 use daypass_sdk::{Error, RefusalClass};
+
+pub(crate) use words::with_cause;
 
 use crate::shapes;
 
@@ -202,35 +205,6 @@ fn exit_of(error: &Error) -> Exit {
         },
         Error::BadAnswer(_) | Error::Unable(_) => Exit::Internal,
     }
-}
-
-/// The causes beside the message, where the message does not say them.
-pub(crate) fn with_cause(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let words = cause.to_string();
-        let words = in_plain_words(&words).map_or(words, str::to_owned);
-        // The transport's own word for it says nothing.
-        if words != "transport error" && !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        next = cause.source();
-    }
-    text
-}
-
-/// What libraries say in words of their own, in words for the user of a broker.
-fn in_plain_words(words: &str) -> Option<&'static str> {
-    let says = |part: &str| words.contains(part);
-    Some(match words {
-        _ if says("corrupt message") => "something else listens there, which does not speak TLS",
-        _ if says("UnknownIssuer") => "its certificate is not from the root that is known",
-        _ if says("NotValidForName") || says("not valid for name") => "its certificate is for another name",
-        _ if says("lookup address") => "there is no such host, or the name service does not answer",
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,17 @@
 //! The documents of `-o json`: every shape that a program may rely on. Fields are added, never renamed or removed.
 //! Instants are RFC 3339 texts in UTC, and every id is as `kind:name`.
 
+mod context;
+mod credential;
+mod diagnosis;
+
 use std::fmt;
 
 use serde::Serialize;
+
+pub(crate) use context::{Context, ContextRemoved, Contexts};
+pub(crate) use credential::{Credential, Rests, Rotated, RotatedToken};
+pub(crate) use diagnosis::{Check, Diagnosis, Explanation, Explanations, PastRefusal};
 
 use crate::directory::Manifest;
 
@@ -45,41 +53,6 @@ pub(crate) struct Identity {
     pub(crate) expires_at: String,
 }
 
-/// `context list`
-#[derive(Debug, Serialize)]
-pub(crate) struct Contexts {
-    pub(crate) contexts: Vec<Context>,
-}
-
-/// `context show`, `context use`, `context add`, and each one of `context list`
-#[derive(Debug, Serialize)]
-pub(crate) struct Context {
-    pub(crate) name: String,
-    /// Is it meant where none is named?
-    pub(crate) current: bool,
-    pub(crate) home: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) broker: Option<String>,
-    /// SHA-256 of the broker's root certificate, in hexadecimal.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) root: Option<String>,
-    /// Who is enrolled there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) subject: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) expires_at: Option<String>,
-    /// Why it cannot be used.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) problem: Option<String>,
-}
-
-/// `context remove`
-#[derive(Debug, Serialize)]
-pub(crate) struct ContextRemoved {
-    pub(crate) name: String,
-    pub(crate) home: String,
-}
-
 /// `open-enrollment`
 #[derive(Serialize)]
 pub(crate) struct Opened {
@@ -118,90 +91,6 @@ impl fmt::Debug for Token<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token").field("revision", &self.revision).finish_non_exhaustive()
     }
-}
-
-/// `credential show`
-#[derive(Debug, Serialize)]
-pub(crate) struct Credential {
-    pub(crate) revision: u64,
-    /// `identity`, `certificate` or `token`.
-    pub(crate) kind: &'static str,
-    pub(crate) subject: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) identity: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) audience: Option<String>,
-    pub(crate) scopes: Vec<String>,
-    pub(crate) not_before: String,
-    pub(crate) expires_at: String,
-    pub(crate) bound_by: String,
-    pub(crate) alive: bool,
-    /// What killed it: a node, or `expiry`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) dead_by: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) dead_since: Option<u64>,
-    pub(crate) lineage: Vec<Rests>,
-}
-
-/// What a credential rests on.
-#[derive(Debug, Serialize)]
-pub(crate) struct Rests {
-    pub(crate) id: String,
-    /// `open`, `suspended` or `ended`; of a credential `alive`, `dead` or `expired`. Absent where it is not told.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) life: Option<&'static str>,
-}
-
-/// `credential rotate`
-#[derive(Debug, Serialize)]
-pub(crate) struct Rotated {
-    pub(crate) certificate: String,
-    pub(crate) key: String,
-    pub(crate) audience: String,
-    pub(crate) revision: u64,
-    pub(crate) expires_at: String,
-    pub(crate) bound_by: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) token: Option<RotatedToken>,
-    pub(crate) ended: Ended,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct RotatedToken {
-    pub(crate) file: String,
-    pub(crate) revision: u64,
-    pub(crate) expires_at: String,
-}
-
-/// `explain` without a reason
-#[derive(Debug, Serialize)]
-pub(crate) struct Explanations {
-    pub(crate) reasons: Vec<Explanation>,
-}
-
-/// `explain`
-#[derive(Debug, Serialize)]
-pub(crate) struct Explanation {
-    pub(crate) reason: String,
-    pub(crate) means: String,
-    pub(crate) what_to_do: String,
-    /// What the log recorded, where a revision was asked about.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) refusal: Option<PastRefusal>,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct PastRefusal {
-    pub(crate) revision: u64,
-    pub(crate) at: String,
-    pub(crate) method: String,
-    /// Absent for callers whom nobody knows.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) subject: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) identity: Option<String>,
-    pub(crate) count: u64,
 }
 
 /// `verify`: of a credential that is not good only `active` is said.
@@ -290,34 +179,6 @@ pub(crate) struct Completions {
 #[derive(Debug, Serialize)]
 pub(crate) struct Manual {
     pub(crate) pages: Vec<String>,
-}
-
-/// `doctor`
-#[derive(Debug, Serialize)]
-pub(crate) struct Diagnosis {
-    /// Is there no problem?
-    pub(crate) well: bool,
-    pub(crate) home: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) context: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) broker: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) subject: Option<String>,
-    pub(crate) checks: Vec<Check>,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct Check {
-    pub(crate) name: &'static str,
-    /// `ok`, `warning`, `problem` or `skipped`.
-    pub(crate) status: &'static str,
-    pub(crate) message: String,
-    /// The broker's reason code, where it gave one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) next: Option<String>,
 }
 
 /// `ping`

@@ -2,26 +2,21 @@
 //! remembered, so that nobody ends something at the wrong one.
 
 mod file;
+mod fingerprint;
 mod place;
+mod show;
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use daypass_credential::{Digest, Name};
 use daypass_sdk::{Address, Error, Home};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub(crate) use file::{Context, Folder};
+pub(crate) use fingerprint::Fingerprint;
 pub(crate) use place::{Place, Said};
 
-use crate::{
-    console::Console,
-    diagnostics::instant,
-    failure::Failure,
-    paint::Ink,
-    shapes,
-    table::{Cell, Column, Table},
-};
+use crate::{console::Console, failure::Failure, shapes};
 
 /// Names for several brokers and identities.
 ///
@@ -91,51 +86,6 @@ Examples:
   daypass context add work --folder ./dana
   daypass context add staging --broker 10.0.0.7:7443 --server-name staging.example";
 
-/// What a broker is known by: SHA-256 of its root certificate, in hexadecimal as `daypassd init` prints it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fingerprint(Digest);
-
-impl From<Digest> for Fingerprint {
-    fn from(digest: Digest) -> Self {
-        Self(digest)
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl FromStr for Fingerprint {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || "a SHA-256 is 64 hexadecimal digits".to_owned();
-        let (mut bytes, digits) = ([0; 32], text.as_bytes());
-        if digits.len() != 64 {
-            return Err(wrong());
-        }
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let pair = std::str::from_utf8(pair).ok().filter(|pair| !pair.starts_with('+'));
-            *byte = pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()).ok_or_else(wrong)?;
-        }
-        Ok(Self(Digest::new(bytes)))
-    }
-}
-
-impl Serialize for Fingerprint {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Fingerprint {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
-
 /// The name that means the default home. It cannot be given to another.
 pub(crate) const DEFAULT: &str = "default";
 
@@ -145,57 +95,16 @@ pub(crate) fn run(wish: Wish, said: &Said, console: &Console) -> Result<(), Fail
         console.say("a folder is named (--home, or DAYPASS_HOME), which counts more than any context");
     }
     match wish {
-        Wish::List => list(&folder, console),
+        Wish::List => show::list(&folder, console),
         Wish::Show { name } => {
             let named = name.or_else(|| said.context.clone());
-            let shape = shape_of(&Place::by_context(named.as_ref(), &folder)?, &folder)?;
-            console.show(&shape, || text(&shape))
+            let shape = show::shape_of(&Place::by_context(named.as_ref(), &folder)?, &folder)?;
+            console.show(&shape, || show::text(&shape))
         }
         Wish::Use { name } => choose(&name, &folder, console),
         Wish::Add(wish) => add(wish, &folder, console),
         Wish::Remove { name } => remove(&name, &folder, console),
     }
-}
-
-fn list(folder: &Folder, console: &Console) -> Result<(), Failure> {
-    let contexts = folder.read()?;
-    let default = Place { home: Home::at(folder.default_home()), context: None };
-    let places = contexts
-        .named
-        .into_iter()
-        .map(|(name, context)| Place { home: Home::at(&context.home), context: Some((name, context)) });
-    let shapes: Vec<_> = std::iter::once(default)
-        .chain(places)
-        .map(|place| shape_of(&place, folder))
-        .collect::<Result<_, _>>()?;
-    let listed = shapes::Contexts { contexts: shapes };
-    console.show(&listed, || {
-        let mut table = Table::new([
-            Column::left(""),
-            Column::left("context"),
-            Column::left("broker"),
-            Column::left("enrolled as"),
-            Column::left("until").gives_way(),
-            Column::left("home").gives_way(),
-        ]);
-        for context in &listed.contexts {
-            let mark = if context.current { Cell::new(Ink::Good, "*") } else { "".into() };
-            let who = match &context.problem {
-                Some(_) => Cell::new(Ink::Bad, "(cannot be read)"),
-                None => context.subject.as_deref().unwrap_or("(nobody)").into(),
-            };
-            let known = |text: &Option<String>| Cell::from(text.as_deref().unwrap_or_default());
-            table.row([
-                mark,
-                context.name.as_str().into(),
-                known(&context.broker),
-                who,
-                known(&context.expires_at),
-                context.home.as_str().into(),
-            ]);
-        }
-        table.text(console.width())
-    })
 }
 
 fn choose(name: &Name, folder: &Folder, console: &Console) -> Result<(), Failure> {
@@ -209,7 +118,7 @@ fn choose(name: &Name, folder: &Folder, console: &Console) -> Result<(), Failure
         }
         Ok(())
     })?;
-    let shape = shape_of(&Place::by_context(Some(name), folder)?, folder)?;
+    let shape = show::shape_of(&Place::by_context(Some(name), folder)?, folder)?;
     console.show(&shape, || format!("from now on `{}` is meant where no context is named", shape.name))
 }
 
@@ -242,8 +151,8 @@ fn add(wish: Add, folder: &Folder, console: &Console) -> Result<(), Failure> {
         Err(error) => return Err(error.into()),
     }
     keep_new(&wish.name, context, folder)?;
-    let shape = shape_of(&Place::by_context(Some(&wish.name), folder)?, folder)?;
-    console.show(&shape, || text(&shape))
+    let shape = show::shape_of(&Place::by_context(Some(&wish.name), folder)?, folder)?;
+    console.show(&shape, || show::text(&shape))
 }
 
 /// Keeps a context whose name is not taken.
@@ -288,62 +197,9 @@ fn remove(name: &Name, folder: &Folder, console: &Console) -> Result<(), Failure
     console.show(&shape, || format!("`{}` is forgotten; the identity stays in {}", shape.name, shape.home))
 }
 
-fn shape_of(place: &Place, folder: &Folder) -> Result<shapes::Context, Failure> {
-    let current = folder.read()?.current;
-    let name = place.context.as_ref().map(|(name, _)| name);
-    let remembered = place.context.as_ref().map(|(_, context)| context);
-    let identity = match place.home.identity() {
-        Ok(identity) => Ok(Some(identity)),
-        Err(Error::NotEnrolled { .. }) => Ok(None),
-        Err(error) => Err(Failure::from(error).message()),
-    };
-    let known = identity.as_ref().ok().and_then(Option::as_ref);
-    let broker = known.map(|identity| identity.broker().to_string());
-    Ok(shapes::Context {
-        name: name.map_or_else(|| DEFAULT.to_owned(), ToString::to_string),
-        current: name == current.as_ref(),
-        home: place.home.folder().display().to_string(),
-        broker: broker.or_else(|| remembered?.broker.clone()),
-        root: remembered
-            .and_then(|context| context.root)
-            .or_else(|| Some(known?.root_fingerprint().into()))
-            .map(|root| root.to_string()),
-        subject: known.map(|identity| identity.subject().to_string()),
-        expires_at: known.map(|identity| instant(identity.expires_at())),
-        problem: identity.as_ref().err().cloned().or_else(|| Some(place.check().err()?.message())),
-    })
-}
-
-fn text(context: &shapes::Context) -> String {
-    let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
-    let mut text = format!(
-        "context      {}{}\nbroker       {}\nroot         {}\nenrolled as  {}\nuntil        {}\nhome         {}",
-        context.name,
-        if context.current { " (in use)" } else { "" },
-        known(&context.broker),
-        context.root.as_ref().map_or_else(|| "-".into(), |root| format!("sha256 {root}")),
-        known(&context.subject),
-        known(&context.expires_at),
-        context.home
-    );
-    if let Some(problem) = &context.problem {
-        text.push_str(&format!("\nproblem      {problem}"));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_fingerprint_reads_back_and_nothing_else_is_one() {
-        let text = "0123456789abcdef".repeat(4);
-        assert_eq!(text.parse::<Fingerprint>().unwrap().to_string(), text);
-        for bad in ["", "ab", &"g".repeat(64), &format!("+{}", "a".repeat(63)), &"é".repeat(32)] {
-            assert!(bad.parse::<Fingerprint>().is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn a_name_is_given_once() {
