@@ -19,7 +19,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use cli_support::{Cli, Ran};
+use cli_support::{Cli, Ran, fits};
 use daypass_sdk::Home;
 use serde_json::Value;
 use support::{Broker, World, id};
@@ -125,14 +125,6 @@ async fn the_file_of_another_broker_ends_nothing_here() {
     assert_eq!(refused.code, 6, "{refused:?}");
     assert!(refused.stderr.contains("another broker"), "{refused:?}");
     assert_eq!(desk.world.revision().await, before);
-}
-
-/// Do key and certificate in this folder fit together?
-fn fits(folder: &std::path::Path) -> bool {
-    let key = daypass_sdk::PrivateKey::from_pem(&fs::read(folder.join("key.pem")).unwrap()).unwrap();
-    let chain = daypass_sdk::certificates_from_pem(&fs::read(folder.join("cert.pem")).unwrap()).unwrap();
-    let public = key.public_der();
-    chain[0].windows(public.len()).any(|part| part == public)
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
     dead_code,
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "shared by tests, each of which uses a part"
 )]
 
@@ -144,6 +145,14 @@ impl Cli {
         command.current_dir(&self.folder).env("HOME", &self.folder).stdin(Stdio::null());
         command.env("XDG_CONFIG_HOME", self.folder.join("config")).env("RUST_BACKTRACE", "0");
     }
+}
+
+/// Do key and certificate in this folder fit together?
+pub(crate) fn fits(folder: &Path) -> bool {
+    let key = daypass_sdk::PrivateKey::from_pem(&std::fs::read(folder.join("key.pem")).unwrap()).unwrap();
+    let chain = daypass_sdk::certificates_from_pem(&std::fs::read(folder.join("cert.pem")).unwrap()).unwrap();
+    let public = key.public_der();
+    chain[0].windows(public.len()).any(|part| part == public)
 }
 
 const DAYPASS: &str = env!("CARGO_BIN_EXE_daypass");
