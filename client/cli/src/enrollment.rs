@@ -4,13 +4,13 @@ use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr};
 
 use clap::Args;
 use daypass_credential::{EnrollmentCode, NodeId, Ttl};
-use daypass_sdk::{Address, Connection, Directory, Error, Home, Identity, PrivateKey};
+use daypass_sdk::{Address, Directory, Error, Home, Identity, PrivateKey};
 use zeroize::Zeroizing;
 
 use crate::{
     console::{self, Console},
     context::{self, Context, DEFAULT, Folder, Place, Said},
-    diagnostics::instant,
+    diagnostics::{connect, instant},
     failure::Failure,
     shapes,
 };
@@ -204,7 +204,7 @@ fn show(identity: &Identity, home: &Home, done: &str, console: &Console) -> Resu
 
 pub(crate) async fn open(wish: Open, home: &Home, console: &Console) -> Result<(), Failure> {
     console.must_be_heard()?;
-    let directory = Directory::over(Connection::open(&home.identity()?).await?);
+    let directory = Directory::over(connect(&home.identity()?).await?);
     let opened = directory.open_enrollment(&wish.subject, wish.ttl).await?;
     let shape = shapes::Opened {
         code: opened.code.reveal(),

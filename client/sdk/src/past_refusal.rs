@@ -3,7 +3,7 @@
 use daypass_credential::{NodeId, Revision, Timestamp};
 use daypass_proto::v1::{self, diagnostics_service_client::DiagnosticsServiceClient};
 
-use crate::{Connection, Error, wire};
+use crate::{Connection, Error, retry::Repeat, wire};
 
 /// A refusal as the log recorded it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +29,9 @@ impl Connection {
     /// See [`Error`].
     pub async fn refusal(&self, revision: Revision) -> Result<PastRefusal, Error> {
         let request = v1::ExplainRefusalRequest { revision: revision.get() };
-        let answer = DiagnosticsServiceClient::new(self.channel()).explain_refusal(request).await;
-        let answer = answer.map_err(|status| self.fault(status))?.into_inner();
+        let send =
+            |channel| async move { DiagnosticsServiceClient::new(channel).explain_refusal(request).await };
+        let answer = self.call(Repeat::Harmless, send).await?;
         let subject = (!answer.subject.is_empty()).then(|| wire::node(&answer.subject)).transpose()?;
         Ok(PastRefusal {
             at: wire::instant(answer.at)?,

@@ -3,7 +3,7 @@
 use daypass_credential::{Name, NodeId, Revision, Timestamp};
 use daypass_proto::v1::{self, credential_service_client::CredentialServiceClient};
 
-use crate::{Connection, Error, wire};
+use crate::{Connection, Error, retry::Repeat, wire};
 
 /// A credential as the log recorded it, and how it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,8 +64,9 @@ impl Connection {
     /// See [`Error`].
     pub async fn credential(&self, revision: Revision) -> Result<Record, Error> {
         let request = v1::GetCredentialRequest { revision: revision.get() };
-        let answer = CredentialServiceClient::new(self.channel()).get_credential(request).await;
-        let answer = answer.map_err(|status| self.fault(status))?.into_inner();
+        let send =
+            |channel| async move { CredentialServiceClient::new(channel).get_credential(request).await };
+        let answer = self.call(Repeat::Harmless, send).await?;
         record(answer.credential.ok_or(Error::BadAnswer("the credential is missing"))?)
     }
 }

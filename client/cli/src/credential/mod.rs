@@ -19,6 +19,7 @@ pub(crate) use mint::{Certificate, Token, certificate, token};
 use self::from_file::Found;
 use crate::{
     console::{self, Console},
+    diagnostics::connect,
     failure::Failure,
 };
 
@@ -81,7 +82,7 @@ async fn application(home: &Home) -> Result<Application, Failure> {
         ))
         .then("name the identity of an application: --home DIR or --context NAME"));
     }
-    Ok(Application::over(Connection::open(&identity).await?)?)
+    Ok(Application::over(connect(&identity).await?)?)
 }
 
 /// The certificates in a file, the bearer's own first.

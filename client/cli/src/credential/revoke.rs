@@ -2,11 +2,12 @@
 
 use clap::Args;
 use daypass_credential::NodeId;
-use daypass_sdk::{Connection, Home};
+use daypass_sdk::Home;
 
 use super::{Which, look_up, show};
 use crate::{
     console::Console,
+    diagnostics::connect,
     failure::Failure,
     paint::{Ink, Text},
     shapes,
@@ -41,7 +42,7 @@ pub(super) async fn run(wish: Wish, home: &Home, console: &Console) -> Result<()
     if !wish.yes {
         console.must_ask()?;
     }
-    let connection = Connection::open(&identity).await?;
+    let connection = connect(&identity).await?;
     // A file may be another broker's, which has to be known also where nobody is asked.
     let by_file = wish.which.revision.is_none();
     if !wish.yes || by_file {

@@ -8,7 +8,7 @@ use daypass_sdk::{Connection, Death, Directory, Error, Home, Record, RecordKind}
 use super::{Which, look_up};
 use crate::{
     console::Console,
-    diagnostics::instant,
+    diagnostics::{connect, instant},
     failure::Failure,
     paint::{Ink, Text},
     shapes,
@@ -34,7 +34,7 @@ Examples:
 
 pub(super) async fn run(wish: Wish, home: &Home, console: &Console) -> Result<(), Failure> {
     let found = wish.which.find()?;
-    let connection = Connection::open(&home.identity()?).await?;
+    let connection = connect(&home.identity()?).await?;
     let record = look_up(&found, &connection).await?;
     let shape = shape(&record, lives(&record, &connection).await?);
     console.show(&shape, || text(&shape, console))

@@ -4,14 +4,14 @@ pub(crate) mod pages;
 
 use clap::Args;
 use daypass_credential::Revision;
-use daypass_sdk::{Connection, Error, PastRefusal};
+use daypass_sdk::{Error, PastRefusal};
 use unicode_width::UnicodeWidthStr as _;
 
 use self::pages::Page;
 use crate::{
     console::Console,
     context::{Place, Said},
-    diagnostics::instant,
+    diagnostics::{connect, instant},
     failure::Failure,
     paint::{Ink, Text},
     shapes,
@@ -71,7 +71,7 @@ fn list(console: &Console) -> Result<(), Failure> {
 async fn recorded(revision: Revision, said: &Said, console: &Console) -> Result<(), Failure> {
     let place = Place::find(said)?;
     place.check()?;
-    let connection = Connection::open(&place.home.identity()?).await?;
+    let connection = connect(&place.home.identity()?).await?;
     let refusal = connection.refusal(revision).await.map_err(|error| no_such(error, revision))?;
     // A newer broker may have reasons that are not built in here; what it recorded is told all the same.
     let page = pages::of(&refusal.reason).unwrap_or_else(|| Page {

@@ -4,9 +4,9 @@ mod preview;
 
 use clap::Args;
 use daypass_credential::NodeId;
-use daypass_sdk::{Connection, Home};
+use daypass_sdk::Home;
 
-use crate::{console::Console, failure::Failure, shapes};
+use crate::{console::Console, diagnostics::connect, failure::Failure, shapes};
 
 /// End something: everything that rests on it is dead at the broker at once, and its name is spent for ever.
 ///
@@ -46,7 +46,7 @@ pub(crate) async fn run(wish: Wish, home: &Home, console: &Console) -> Result<()
     if !wish.yes && !wish.preview {
         console.must_ask()?;
     }
-    let connection = Connection::open(&identity).await?;
+    let connection = connect(&identity).await?;
     if !wish.yes {
         let previewed = preview::of(&wish.id, &connection, console).await?;
         if wish.preview {
