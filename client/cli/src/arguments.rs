@@ -1,13 +1,20 @@
 //! What may stand on the command line: the verbs, and what holds for all of them. Each verb's own arguments are with it.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    io::{self, Write as _},
+    path::PathBuf,
+};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use daypass_sdk::Home;
+use clap::{
+    ArgMatches, Args, ColorChoice, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+    ValueEnum, error::ErrorKind,
+};
+use daypass_credential::Name;
 
 use crate::{
-    bench, credential, directory, enrollment, failure::Failure, key, offboarding, paint::Color, quickstart,
-    verification,
+    bench, context, context::Said, credential, directory, doctor, enrollment, explain, failure::Exit, key,
+    manual, offboarding, paint::Color, quickstart, verification,
 };
 
 /// Short-lived credentials for the software that you let in.
@@ -40,18 +47,17 @@ pub(crate) struct Arguments {
 /// Where the identity lives.
 #[derive(Debug, Args)]
 pub(crate) struct Where {
-    /// The folder that the identity lives in [default: `~/.config/daypass/default`].
+    /// The folder that the identity lives in; counts more than any context.
     #[arg(long, global = true, value_name = "DIR", env = "DAYPASS_HOME", help_heading = "Everywhere")]
     home: Option<PathBuf>,
+    /// The context that is meant [default: what `daypass context use` chose, else `default`].
+    #[arg(long, global = true, value_name = "NAME", env = "DAYPASS_CONTEXT", help_heading = "Everywhere")]
+    context: Option<Name>,
 }
 
 impl Where {
-    pub(crate) fn folder(self) -> Result<Home, Failure> {
-        let user = || std::env::home_dir().map(|user| user.join(".config/daypass/default"));
-        let folder = self.home.or_else(user);
-        folder
-            .map(Home::at)
-            .ok_or_else(|| Failure::bad("there is no home directory: name a folder with --home"))
+    pub(crate) fn said(self) -> Said {
+        Said { home: self.home, context: self.context }
     }
 }
 
@@ -71,14 +77,19 @@ pub(crate) enum Verb {
     #[command(subcommand)]
     Key(key::Wish),
     Enroll(enrollment::Enroll),
+    #[command(subcommand)]
+    Context(context::Wish),
     /// Get the next identity certificate, with a new key.
     ///
     /// An identity certificate renews once; a second renewal with another key suspends the identity. So the new key
     /// is stored before it is asked for: if this breaks off, run it again.
+    #[command(after_long_help = "Examples:\n  daypass renew\n  daypass --home /var/lib/sync/daypass renew")]
     Renew,
     OpenEnrollment(enrollment::Open),
     Cert(credential::Certificate),
     Token(credential::Token),
+    #[command(subcommand)]
+    Credential(credential::Wish),
     Verify(verification::Wish),
     Apply(directory::Apply),
     Export(directory::Export),
@@ -88,9 +99,16 @@ pub(crate) enum Verb {
     List(directory::List),
     Describe(directory::Describe),
     End(offboarding::Wish),
+    Doctor(doctor::Wish),
+    Explain(explain::Wish),
     /// Ask the broker whom it takes you for.
+    ///
+    /// By the way that every call takes; `daypass doctor` looks closer where this fails.
+    #[command(after_long_help = "Examples:\n  daypass ping\n  daypass ping -o json")]
     Ping,
     Bench(bench::Wish),
+    Completions(manual::Completions),
+    Man(manual::Man),
     /// Run the broker's own command line.
     #[command(hide = true, disable_help_flag = true)]
     Daypassd {
@@ -100,6 +118,64 @@ pub(crate) enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, num_args = 0..)]
         arguments: Vec<OsString>,
     },
+}
+
+/// Reads the command line; with it goes the way to the verb, as in `context list`.
+pub(crate) fn parse(arguments: Vec<OsString>) -> Result<(Arguments, String), Exit> {
+    let command = Arguments::command().color(colour_of_help(&arguments));
+    let verb = named_verb(&command, &arguments);
+    let read = command.try_get_matches_from(arguments).and_then(|mut matches| {
+        let path = path(&matches);
+        Arguments::from_arg_matches_mut(&mut matches).map(|parsed| (parsed, path))
+    });
+    read.map_err(|error| explain(&error, verb.as_deref()))
+}
+
+fn path(matches: &ArgMatches) -> String {
+    let way = std::iter::successors(matches.subcommand(), |(_, below)| below.subcommand());
+    way.map(|(verb, _)| verb).collect::<Vec<_>>().join(" ")
+}
+
+/// The verb on a command line that may not be right in the rest.
+fn named_verb(command: &Command, arguments: &[OsString]) -> Option<String> {
+    let mut words = arguments.iter().skip(1).filter_map(|word| word.to_str());
+    words.find(|word| command.find_subcommand(word).is_some()).map(str::to_owned)
+}
+
+/// Help and mistakes are printed before the command line is understood, so that this one wish is looked for by hand.
+fn colour_of_help(arguments: &[OsString]) -> ColorChoice {
+    let mut words = arguments.iter().filter_map(|word| word.to_str());
+    while let Some(word) = words.next() {
+        let wish = if word == "--color" { words.next() } else { word.strip_prefix("--color=") };
+        match wish {
+            Some("always") => return ColorChoice::Always,
+            Some("never") => return ColorChoice::Never,
+            _ => {}
+        }
+    }
+    ColorChoice::Auto
+}
+
+/// Prints help, or what is wrong with the command line and where it is explained.
+fn explain(error: &clap::Error, verb: Option<&str>) -> Exit {
+    let printed = error.print().or_else(|error| match error.kind() {
+        // Whoever reads it has seen enough.
+        io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(error),
+    });
+    // Help and version are no errors, and go to standard output; clap knows which is which.
+    if !error.use_stderr() && printed.is_ok() {
+        return Exit::Done;
+    }
+    if error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let next = match verb {
+            Some(verb) => format!("mend that and run it again; `daypass {verb} --help` has examples"),
+            None => "`daypass --help` lists the verbs; `daypass VERB --help` has examples of each".to_owned(),
+        };
+        // Whoever closed standard error does not want to know.
+        drop(writeln!(io::stderr(), "\nnext: {next}"));
+    }
+    Exit::BadInput
 }
 
 const HINT: &str = "Begin with `daypass quickstart`; `daypass --help` has examples and the exit codes.";
@@ -118,18 +194,17 @@ Exit codes:
   2  bad input: the command line, a file, or what the broker calls malformed
   3  refused: the broker said no (its reason code is shown), or a credential is not good
   4  unreachable: no broker answers, or it is busy or unwell; try again
-  5  partial: of many things some were done and some were not; what says which is on standard output
+  5  partial: of what was to be done some is done and some is not; run it again
   6  what answers is not the broker that it should be
   130  interrupted
 
 With `-o json` an error of a verb is one line on standard error:
   {\"error\":{\"kind\":\"refused\",\"reason\":\"scope-not-entitled\",\"message\":\"…\",\"refusal\":41,\"next\":\"…\"}}
-A command line that cannot be read is told in plain text, whatever -o says, with exit code 2.";
+A command line that cannot be read is told in plain text, whatever -o says, with exit code 2. The documents of each verb
+are described in client/cli/docs/json.md, and are stable.";
 
 #[cfg(test)]
 mod tests {
-    use clap::{Command, CommandFactory as _};
-
     use super::*;
 
     #[test]
@@ -169,6 +244,21 @@ mod tests {
             let parsed = Arguments::try_parse_from(words(&example));
             assert!(parsed.is_ok(), "`{example}`: {}", parsed.unwrap_err());
         }
+    }
+
+    fn without_examples(command: &Command, path: &str) -> Vec<String> {
+        let path = format!("{path} {}", command.get_name());
+        let verbs: Vec<_> = command.get_subcommands().filter(|verb| !verb.is_hide_set()).collect();
+        let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+        // A verb that only shows what there is needs none.
+        let bare = !help.contains("Examples") && !["get", "list", "show"].contains(&command.get_name());
+        let own = bare.then(|| path.clone());
+        own.into_iter().chain(verbs.into_iter().flat_map(|verb| without_examples(verb, &path))).collect()
+    }
+
+    #[test]
+    fn every_verb_teaches_by_examples() {
+        assert_eq!(without_examples(&Arguments::command(), ""), Vec::<String>::new());
     }
 
     #[test]

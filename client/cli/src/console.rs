@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     arguments::Format,
-    failure::Failure,
+    failure::{Exit, Failure, advice},
     paint::{Color, Ink, Text},
     progress,
 };
@@ -30,7 +30,6 @@ impl Console {
         Self { format, color }
     }
 
-    #[allow(dead_code, reason = "verbs that need it follow")]
     /// How many columns data may take: those of the terminal that it goes to. None where it goes into a file or a
     /// pipe, which have no end.
     pub(crate) fn width(&self) -> Option<usize> {
@@ -59,11 +58,7 @@ impl Console {
     ) -> Result<(), Failure> {
         match self.format {
             Format::Text => self.line(text()),
-            Format::Json => {
-                let json = serde_json::to_string_pretty(data)
-                    .map_err(|error| Failure::Internal(error.to_string()))?;
-                print(&json_plain(&json))
-            }
+            Format::Json => print(&json(data)?),
         }
     }
 
@@ -84,15 +79,20 @@ impl Console {
         drop(writeln!(io::stderr(), "{}", words.into().render(self.color.on(&io::stderr()))));
     }
 
-    /// Says why it failed, and what to do next.
-    pub(crate) fn fail(&self, failure: &Failure) {
+    /// Says why a verb failed, and what to do next: what is known, or else where the verb is explained.
+    pub(crate) fn fail(&self, failure: &Failure, verb: &str) {
+        let mut shape = failure.shape();
+        if shape.error.next.is_none() && failure.exit() == Exit::BadInput {
+            shape.error.next =
+                Some(format!("mend that and run it again; `daypass {verb} --help` has examples"));
+        }
         if self.is_json() {
             progress::clear();
-            let json = serde_json::to_string(&failure.shape()).unwrap_or_default();
+            let json = serde_json::to_string(&shape).unwrap_or_default();
             drop(writeln!(io::stderr(), "{}", json_plain(&json)));
             return;
         }
-        let shape = failure.shape().error;
+        let shape = shape.error;
         let told = Text::new().then(Ink::Bad, shape.kind);
         let why = match (&shape.reason, shape.refusal) {
             (Some(reason), Some(at)) => format!(": {} ({reason}, revision {at})", shape.message),
@@ -105,22 +105,69 @@ impl Console {
         }
     }
 
+    /// Refuses to go on where somebody is to be asked, and nobody is there.
+    pub(crate) fn must_ask(&self) -> Result<(), Failure> {
+        if io::stdin().is_terminal() && io::stderr().is_terminal() {
+            return Ok(());
+        }
+        Err(Failure::bad("this asks before it acts, and there is no terminal to ask on")
+            .then("add --yes if that is what you want"))
+    }
+
     /// Asks a person; anything but `yes` is a no. Without a terminal there is nobody to ask.
     pub(crate) fn ask(&self, question: &str) -> Result<bool, Failure> {
-        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-            return Err(Failure::bad(
-                "this asks before it acts, and there is no terminal to ask on: add --yes",
-            ));
-        }
-        progress::clear();
+        self.must_ask()?;
+        let _still = progress::hold();
         drop(write!(io::stderr(), "{} [yes/no] ", plain(question)));
         let mut answer = String::new();
-        io::stdin()
-            .lock()
-            .read_line(&mut answer)
-            .map_err(|error| Failure::bad(format!("no answer: {error}")))?;
+        let read = io::stdin().lock().read_line(&mut answer);
+        read.map_err(|error| Failure::bad(format!("no answer: {error}")))?;
         Ok(answer.trim() == "yes")
     }
+
+    /// Asks a person, and goes on only with a yes.
+    pub(crate) fn confirm(&self, question: &str) -> Result<(), Failure> {
+        if self.ask(question)? {
+            return Ok(());
+        }
+        self.say("nothing was changed");
+        Err(Failure::Interrupted)
+    }
+
+    /// Refuses to make a secret that would be lost, because standard output was closed by whoever started this.
+    /// A program that is started without it gets an empty device instead, open both ways, as no redirection opens it.
+    pub(crate) fn must_be_heard(&self) -> Result<(), Failure> {
+        let stdout = io::stdout();
+        let mode = rustix::fs::fcntl_getfl(&stdout).map(|flags| flags & rustix::fs::OFlags::RWMODE);
+        let place = rustix::fs::fstat(&stdout).map(|found| found.st_rdev);
+        let nowhere = rustix::fs::stat("/dev/null").map(|found| found.st_rdev);
+        let lost = mode == Ok(rustix::fs::OFlags::RDWR) && place.is_ok() && place == nowhere;
+        if lost { Err(unheard("standard output is closed")) } else { Ok(()) }
+    }
+
+    /// Prints a secret that is nowhere else. Unlike other data it is lost if nobody reads it.
+    pub(crate) fn hand_over(
+        &self,
+        data: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        let text = match self.format {
+            Format::Text => plain(&text()),
+            Format::Json => json(data)?,
+        };
+        progress::clear();
+        write_all(&mut io::stdout().lock(), &text).map_err(|error| unheard(&error.to_string()))
+    }
+}
+
+fn unheard(why: &str) -> Failure {
+    Failure::Internal(format!("what was to be printed is lost, for nobody reads it: {why}"))
+        .then("run it again with standard output going to a file, a pipe that is read, or a terminal")
+}
+
+fn json(data: &impl Serialize) -> Result<String, Failure> {
+    let json = serde_json::to_string_pretty(data).map_err(|error| Failure::Internal(error.to_string()))?;
+    Ok(json_plain(&json))
 }
 
 fn print(text: &str) -> Result<(), Failure> {
@@ -129,8 +176,7 @@ fn print(text: &str) -> Result<(), Failure> {
 }
 
 fn print_to(out: &mut impl io::Write, text: &str) -> Result<(), Failure> {
-    let newline = if text.ends_with('\n') { "" } else { "\n" };
-    match write!(out, "{text}{newline}").and_then(|()| out.flush()) {
+    match write_all(out, text) {
         // Whoever reads it has seen enough, as `head` has.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => {
@@ -139,9 +185,21 @@ fn print_to(out: &mut impl io::Write, text: &str) -> Result<(), Failure> {
     }
 }
 
+fn write_all(out: &mut impl io::Write, text: &str) -> io::Result<()> {
+    let newline = if text.ends_with('\n') { "" } else { "\n" };
+    write!(out, "{text}{newline}").and_then(|()| out.flush())
+}
+
 /// Reads a file, or standard input where the name is `-`; at most 64 KiB, into a buffer that is wiped.
 pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let failed = |error: io::Error| Failure::bad(format!("cannot read `{}`: {error}", path.display()));
+    let failed = |error: io::Error| {
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => "there is no such file".to_owned(),
+            io::ErrorKind::InvalidData => "it is no text".to_owned(),
+            _ => error.to_string(),
+        };
+        Failure::bad(format!("cannot read `{}`: {why}", path.display())).then(advice::on_file(error.kind()))
+    };
     let mut text = Zeroizing::new(String::new());
     let source: Box<dyn io::Read> = if path == Path::new("-") {
         Box::new(io::stdin())

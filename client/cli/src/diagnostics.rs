@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use daypass_credential::Timestamp;
-use daypass_sdk::{Connection, Home};
+use daypass_sdk::{Connection, Error, Home, Identity, Options, RetryPolicy};
 
 use crate::{console::Console, failure::Failure, shapes};
 
@@ -28,6 +28,12 @@ pub(crate) async fn ping(home: &Home, console: &Console) -> Result<(), Failure> 
             shape.micros
         )
     })
+}
+
+/// Connects for a verb that somebody waits for: what a restart of the broker breaks off is tried again for a few
+/// seconds, with the same request id.
+pub(crate) async fn connect(identity: &Identity) -> Result<Connection, Error> {
+    Connection::open_with(identity, &Options::with_retry(RetryPolicy::BRIEF)).await
 }
 
 /// An instant as RFC 3339, in UTC.

@@ -1,8 +1,13 @@
 //! How a verb can fail: with which exit code, and what to do next. The codes are stable; `daypass --help` lists them.
 
-use std::{error::Error as _, process::ExitCode};
+pub(crate) mod advice;
+mod words;
+
+use std::process::ExitCode;
 
 use daypass_sdk::{Error, RefusalClass};
+
+pub(crate) use words::with_cause;
 
 use crate::shapes;
 
@@ -33,7 +38,7 @@ impl Exit {
         }
     }
 
-    const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Internal => "internal",
@@ -62,14 +67,20 @@ pub(crate) enum Failure {
     BadInput(String),
     /// A credential is not good. The data that says so is printed already.
     NotGood,
-    /// Of many things some cannot be. The data that says which, and why, is printed already.
+    /// Of many things some cannot be done, and none was. The data that says which, and why, is printed already.
     Refused(String),
-    /// Of many things some were done and some were not. The data that says which is printed already.
+    /// Some of what was to be done is done, and some is not.
     Partial(String),
+    /// Who answers, or is enrolled, belongs to another broker than the context remembers.
+    OtherRoot(String),
+    /// What was looked at is not well. It is printed already, with this as its worst.
+    Unwell(Exit, String),
     /// Something did not go as it must. What is to be seen of it is printed already, apart from this.
     Internal(String),
     /// Somebody stopped it.
     Interrupted,
+    /// Another failure, with what to do about it.
+    Advised(Box<Failure>, String),
 }
 
 impl From<Error> for Failure {
@@ -83,66 +94,68 @@ impl Failure {
         Self::BadInput(text.into())
     }
 
+    /// The same, and what to do next.
+    #[must_use]
+    pub(crate) fn then(self, next: impl Into<String>) -> Self {
+        Self::Advised(Box::new(self), next.into())
+    }
+
     /// With which code the process ends.
     pub(crate) fn exit(&self) -> Exit {
         match self {
+            Self::Sdk(error) => exit_of(error),
             Self::BadInput(_) => Exit::BadInput,
             Self::NotGood | Self::Refused(_) => Exit::Refused,
             Self::Partial(_) => Exit::Partial,
+            Self::OtherRoot(_) => Exit::OtherBroker,
+            Self::Unwell(exit, _) => *exit,
             Self::Internal(_) => Exit::Internal,
             Self::Interrupted => Exit::Interrupted,
-            Self::Sdk(error) => match error {
-                Error::Refused(refusal) => match refusal.class {
-                    RefusalClass::Invalid => Exit::BadInput,
-                    RefusalClass::Unauthenticated
-                    | RefusalClass::Forbidden
-                    | RefusalClass::NotFound
-                    | RefusalClass::NotNow
-                    | RefusalClass::Exists
-                    | RefusalClass::Exhausted => Exit::Refused,
-                },
-                Error::NotAccepted { .. } => Exit::Refused,
-                Error::Busy { .. } | Error::Unreachable { .. } => Exit::Unreachable,
-                Error::OtherBroker { .. } => Exit::OtherBroker,
-                Error::NotEnrolled { .. } | Error::BadInput(_) | Error::Files { .. } => Exit::BadInput,
-                Error::Failed { reason, .. } => match reason.as_str() {
-                    "clock-untrusted" | "store-unavailable" | "deadline" => Exit::Unreachable,
-                    _ => Exit::Internal,
-                },
-                Error::BadAnswer(_) | Error::Unable(_) => Exit::Internal,
-            },
+            Self::Advised(failure, _) => failure.exit(),
+        }
+    }
+
+    /// What the SDK said, where it did.
+    fn error(&self) -> Option<&Error> {
+        match self {
+            Self::Sdk(error) => Some(error),
+            Self::Advised(failure, _) => failure.error(),
+            Self::BadInput(_)
+            | Self::NotGood
+            | Self::Refused(_)
+            | Self::Partial(_)
+            | Self::OtherRoot(_)
+            | Self::Unwell(..)
+            | Self::Internal(_)
+            | Self::Interrupted => None,
         }
     }
 
     /// The stable reason code, where the broker gave one.
     pub(crate) fn reason(&self) -> Option<&str> {
-        match self {
-            Self::Sdk(error) => error.reason(),
-            Self::BadInput(_)
-            | Self::NotGood
-            | Self::Refused(_)
-            | Self::Partial(_)
-            | Self::Internal(_)
-            | Self::Interrupted => None,
-        }
+        self.error().and_then(Error::reason)
     }
 
     /// What happened, with what caused it.
     pub(crate) fn message(&self) -> String {
         match self {
             Self::Sdk(error) => with_cause(error),
-            Self::BadInput(text) | Self::Refused(text) | Self::Partial(text) | Self::Internal(text) => {
-                text.clone()
-            }
+            Self::BadInput(text)
+            | Self::Refused(text)
+            | Self::Partial(text)
+            | Self::OtherRoot(text)
+            | Self::Unwell(_, text)
+            | Self::Internal(text) => text.clone(),
             Self::NotGood => "the credential is not good: refuse it".into(),
             Self::Interrupted => "stopped before it was done".into(),
+            Self::Advised(failure, _) => failure.message(),
         }
     }
 
     /// For programs.
     pub(crate) fn shape(&self) -> shapes::Failed {
-        let refusal = match self {
-            Self::Sdk(Error::Refused(refusal)) => refusal.revision.map(daypass_credential::Revision::get),
+        let refusal = match self.error() {
+            Some(Error::Refused(refusal)) => refusal.revision.map(daypass_credential::Revision::get),
             _ => None,
         };
         shapes::Failed {
@@ -156,74 +169,48 @@ impl Failure {
         }
     }
 
-    /// What to do about it, where that is known.
-    pub(crate) fn next(&self) -> Option<&'static str> {
-        let error = match self {
-            Self::Sdk(error) => error,
-            Self::Partial(_) => return Some("run it again: what is done already is left alone"),
-            Self::BadInput(_) | Self::NotGood | Self::Refused(_) | Self::Internal(_) | Self::Interrupted => {
-                return None;
-            }
-        };
-        match error {
-            Error::Refused(refusal) => next_for(&refusal.reason),
-            Error::Failed { reason, .. } => next_for(reason),
-            Error::NotEnrolled { .. } => Some(
-                "`daypass enroll --broker HOST:PORT --code-file FILE`, or name the right folder with --home",
+    /// What to do about it, where more is known than the verb's help says.
+    pub(crate) fn next(&self) -> Option<String> {
+        match self {
+            Self::Sdk(error) => advice::on(error),
+            Self::NotGood => Some(
+                "turn the request down; why it is not good, its owners see with `daypass credential show`".into(),
             ),
-            Error::Unreachable { .. } => Some("check that the broker runs and that the address is right"),
-            Error::Busy { .. } => Some("try again in a moment"),
-            Error::OtherBroker { .. } => Some(
-                "check the address; if the broker goes by another name there, add --server-name; else do not go on",
+            Self::OtherRoot(_) => Some(
+                "do not go on unless you know why; `daypass context show` tells what is remembered, and a new context \
+                 (`daypass context add NAME`) is how to go with the other broker"
+                    .into(),
             ),
-            Error::NotAccepted { .. } => {
-                Some("the identity is over or another broker's: ask an admin for a new code and enrol again")
-            }
-            Error::BadInput(_) | Error::Files { .. } | Error::Unable(_) | Error::BadAnswer(_) => None,
+            Self::Internal(_) => Some("see what it says; if that is no help, tell the maintainers what you did".into()),
+            Self::Advised(_, next) => Some(next.clone()),
+            Self::Refused(_) => Some("mend those that are refused, and run it again".into()),
+            Self::Partial(_) => Some("run it again: what is done already is left alone".into()),
+            Self::BadInput(_) | Self::Unwell(..) | Self::Interrupted => None,
         }
     }
 }
 
-fn next_for(reason: &str) -> Option<&'static str> {
-    Some(match reason {
-        "renew-first" => "`daypass renew`, then again",
-        "caller-expired"
-        | "caller-ended"
-        | "caller-of-other-era"
-        | "code-expired"
-        | "code-withdrawn"
-        | "code-unknown" => {
-            "ask an admin for a new code (`daypass open-enrollment SUBJECT`), and enrol into an empty folder"
-        }
-        "binding-required" | "certificate-dead" => {
-            "`daypass cert --audience NAME --out DIR`, then `daypass token … --cert DIR/cert.pem`"
-        }
-        "code-for-other-broker" => "check the address of the broker: the code was made by another one",
-        "scope-not-entitled" | "unknown-audience" => {
-            "ask for a scope of the application's entitlements, or have an admin change those (`daypass put -f FILE`)"
-        }
-        "stale-write" => "`daypass get ID`, look at what changed, and write again",
-        "instance-cap" => "end an instance that is not used any more: `daypass end identity:NAME`",
-        "clock-untrusted" => "the broker's operator checks its clock, and then `daypassd clock accept`",
-        "key-reused" => "run it again: it makes a new key",
-        _ => return None,
-    })
-}
-
-/// The causes beside the message, where the message does not say them.
-pub(crate) fn with_cause(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let words = cause.to_string();
-        // The transport's own word for it says nothing.
-        if words != "transport error" && !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        next = cause.source();
+fn exit_of(error: &Error) -> Exit {
+    match error {
+        Error::Refused(refusal) => match refusal.class {
+            RefusalClass::Invalid => Exit::BadInput,
+            RefusalClass::Unauthenticated
+            | RefusalClass::Forbidden
+            | RefusalClass::NotFound
+            | RefusalClass::NotNow
+            | RefusalClass::Exists
+            | RefusalClass::Exhausted => Exit::Refused,
+        },
+        Error::NotAccepted { .. } => Exit::Refused,
+        Error::Busy { .. } | Error::Unreachable { .. } => Exit::Unreachable,
+        Error::OtherBroker { .. } => Exit::OtherBroker,
+        Error::NotEnrolled { .. } | Error::BadInput(_) | Error::Files { .. } => Exit::BadInput,
+        Error::Failed { reason, .. } => match reason.as_str() {
+            "clock-untrusted" | "store-unavailable" | "deadline" => Exit::Unreachable,
+            _ => Exit::Internal,
+        },
+        Error::BadAnswer(_) | Error::Unable(_) => Exit::Internal,
     }
-    text
 }
 
 #[cfg(test)]
@@ -249,9 +236,12 @@ mod tests {
             (Failure::bad("x"), 2),
             (Failure::NotGood, 3),
             (Failure::Refused("x".into()), 3),
-            (Failure::Partial("x".into()), 5),
             (Failure::Internal("x".into()), 1),
             (Failure::Interrupted, 130),
+            (Failure::Partial("x".into()), 5),
+            (Failure::OtherRoot("x".into()), 6),
+            (Failure::Unwell(Exit::Unreachable, "x".into()), 4),
+            (Failure::bad("x").then("y"), 2),
             (Error::NotEnrolled { home: "x".into() }.into(), 2),
             (Error::Unreachable { broker: "x".into(), source: "x".into() }.into(), 4),
             (Error::Busy { message: "x".into(), retry_after: None }.into(), 4),
@@ -271,9 +261,39 @@ mod tests {
         assert_eq!(
             serde_json::to_value(failure.shape()).unwrap(),
             serde_json::json!({"error": {
-                "kind": "refused", "reason": "renew-first", "message": "no", "next": "`daypass renew`, then again"
+                "kind": "refused", "reason": "renew-first", "message": "no",
+                "next": "`daypass renew`, then again; more: `daypass explain renew-first`"
             }})
         );
+    }
+
+    #[test]
+    fn the_words_of_libraries_are_put_into_ours() {
+        let other =
+            |words: &str| Failure::Sdk(Error::OtherBroker { broker: "b:1".into(), source: words.into() });
+        for (words, ours) in [
+            ("invalid peer certificate: UnknownIssuer", "not from the root that is known"),
+            ("received corrupt message of type InvalidContentType", "does not speak TLS"),
+            (
+                "certificate not valid for name \"x\"; certificate is only valid for DnsName(\"y\")",
+                "another name",
+            ),
+        ] {
+            let message = other(words).message();
+            assert!(message.contains(ours) && !message.contains(words), "{message}");
+        }
+        assert!(other("something new").message().ends_with(": something new"));
+    }
+
+    #[test]
+    fn advice_takes_nothing_from_what_it_is_about() {
+        let failure = refused("unknown-audience", RefusalClass::NotFound).then("look again");
+        let shape = failure.shape().error;
+        assert_eq!(
+            (shape.reason.as_deref(), shape.next.as_deref()),
+            (Some("unknown-audience"), Some("look again"))
+        );
+        assert_eq!(shape.message, "no");
     }
 
     #[test]

@@ -5,24 +5,27 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use daypass_sdk::{PrivateKey, write_private, write_public};
 
-use crate::{console::Console, failure::Failure, shapes};
+use crate::{console::Console, failure::Failure, leftovers, shapes};
 
 /// Make a key.
 #[derive(Debug, Subcommand)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) enum Wish {
     /// Make a P-256 key: FILE (PKCS #8, for its owner alone) and FILE.pub (to hand out).
     ///
-    /// The first admin of a broker does this before the broker is made:
-    ///
-    ///   daypass key new admin.key
-    ///   daypassd init --config daypassd.toml --admin dana --admin-key admin.key.pub
-    ///   daypass enroll --broker broker.example:7443 --key admin.key --code-file code.txt
-    #[command(verbatim_doc_comment)]
+    /// The first admin of a broker does this before the broker is made: `daypassd init --admin dana --admin-key
+    /// admin.key.pub` binds the first code to the key, and `daypass enroll --key admin.key` spends it.
+    #[command(after_long_help = EXAMPLES)]
     New {
         /// Where the private key goes; nothing there is overwritten.
         file: PathBuf,
     },
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  daypass key new admin.key
+  daypass enroll --broker broker.example:7443 --key admin.key --code-file code.txt";
 
 pub(crate) fn run(wish: &Wish, console: &Console) -> Result<(), Failure> {
     let Wish::New { file } = wish;
@@ -30,8 +33,10 @@ pub(crate) fn run(wish: &Wish, console: &Console) -> Result<(), Failure> {
     public.push(".pub");
     let public = PathBuf::from(public);
     if let Some(taken) = [file, &public].into_iter().find(|path| path.symlink_metadata().is_ok()) {
-        return Err(Failure::bad(format!("`{}` is there already: choose another name", taken.display())));
+        return Err(Failure::bad(format!("`{}` is there already, and is not overwritten", taken.display()))
+            .then("choose another name; or move it away, if nobody needs that key any more"));
     }
+    leftovers::sweep(&[file, &public]);
     let key = PrivateKey::generate()?;
     write_private(file, key.to_pem().as_bytes())?;
     write_public(&public, key.public_pem().as_bytes())?;

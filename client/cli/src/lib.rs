@@ -5,86 +5,118 @@ mod arguments;
 mod bench;
 mod broker_process;
 mod console;
+mod context;
 mod credential;
 mod diagnostics;
 mod directory;
+mod doctor;
 mod enrollment;
 mod example;
+mod explain;
 mod failure;
 mod key;
+mod leftovers;
+mod manual;
 mod offboarding;
-#[allow(dead_code, reason = "verbs that need all of it follow")]
 mod paint;
-#[allow(dead_code, reason = "verbs that need all of it follow")]
 mod progress;
 mod quickstart;
 mod shapes;
-#[allow(dead_code, reason = "verbs that need all of it follow")]
 mod table;
 mod verification;
 
-use std::{ffi::OsString, io, process::ExitCode};
+use std::{ffi::OsString, process::ExitCode};
 
-use clap::Parser as _;
+use daypass_sdk::Home;
 
 use crate::{
     arguments::{Arguments, Verb},
     console::Console,
+    context::{Place, Said},
     failure::{Exit, Failure},
+    progress::Progress,
 };
 
 /// Runs the whole command line of `daypass`; the first argument is the program's name.
 #[must_use]
 pub fn daypass(arguments: Vec<OsString>) -> ExitCode {
-    let Arguments { home, output, color, verb } = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            // Help and version are no errors, and go to standard output; clap knows which is which.
-            let printed = error.print().or_else(|error| match error.kind() {
-                // Whoever reads it has seen enough.
-                io::ErrorKind::BrokenPipe => Ok(()),
-                _ => Err(error),
-            });
-            let exit = if error.use_stderr() || printed.is_err() { Exit::BadInput } else { Exit::Done };
-            return exit.into();
-        }
+    let (Arguments { home, output, color, verb }, path) = match arguments::parse(arguments) {
+        Ok(parsed) => parsed,
+        Err(exit) => return exit.into(),
     };
     let verb = match verb {
         Verb::Daypassd { tied, arguments } => return broker_process::become_broker(tied, arguments),
         verb => verb,
     };
     let console = Console::new(output, color);
-    let done = home.folder().and_then(|home| block_on(run(verb, home, &console)));
-    match done {
+    match block_on(run(verb, &home.said(), &console)) {
         Ok(()) => Exit::Done.into(),
         Err(failure) => {
-            console.fail(&failure);
+            console.fail(&failure, &path);
             failure.exit().into()
         }
     }
 }
 
-async fn run(verb: Verb, home: daypass_sdk::Home, console: &Console) -> Result<(), Failure> {
+/// Verbs that need no broker, or bring their own, and then all others.
+async fn run(verb: Verb, said: &Said, console: &Console) -> Result<(), Failure> {
     match verb {
         Verb::Quickstart(wish) => quickstart::run(wish, console).await,
-        Verb::Key(wish) => key::run(&wish, console),
-        Verb::Enroll(wish) => enrollment::enroll(wish, &home, console).await,
-        Verb::Renew => enrollment::renew(&home, console).await,
-        Verb::OpenEnrollment(wish) => enrollment::open(wish, &home, console).await,
-        Verb::Cert(wish) => credential::certificate(wish, &home, console).await,
-        Verb::Token(wish) => credential::token(wish, &home, console).await,
-        Verb::Verify(wish) => verification::run(wish, &home, console).await,
-        Verb::Apply(wish) => directory::apply(wish, &home, console).await,
-        Verb::Export(wish) => directory::export(wish, &home, console).await,
-        Verb::Schema(wish) => directory::schema(&wish, console),
-        Verb::Put(wish) => directory::put(wish, &home, console).await,
-        Verb::Get(wish) => directory::get(wish, &home, console).await,
-        Verb::List(wish) => directory::list(wish, &home, console).await,
-        Verb::Describe(wish) => directory::describe(wish, &home, console).await,
-        Verb::End(wish) => offboarding::run(wish, &home, console).await,
-        Verb::Ping => diagnostics::ping(&home, console).await,
         Verb::Bench(wish) => bench::run(wish, console).await,
-        Verb::Daypassd { .. } => Err(Failure::Internal("a broker was asked for too late".into())),
+        Verb::Key(wish) => key::run(&wish, console),
+        Verb::Context(wish) => context::run(wish, said, console),
+        Verb::Schema(wish) => directory::schema(&wish, console),
+        Verb::Completions(wish) => manual::completions(&wish, console),
+        Verb::Man(wish) => manual::man(&wish, console),
+        verb => {
+            let _waiting = Progress::start(console, "waiting for the broker", None);
+            run_with_broker(verb, said, console).await
+        }
+    }
+}
+
+/// Verbs that begin without an identity, or look at what is wrong with it, and then all others.
+async fn run_with_broker(verb: Verb, said: &Said, console: &Console) -> Result<(), Failure> {
+    match verb {
+        Verb::Enroll(wish) => enrollment::enroll(wish, said, console).await,
+        Verb::Doctor(wish) => doctor::run(wish, said, console).await,
+        Verb::Explain(wish) => explain::run(wish, said, console).await,
+        verb => {
+            let place = Place::find(said)?;
+            place.check()?;
+            run_as(verb, &place.home, console).await
+        }
+    }
+}
+
+/// Verbs of somebody who is enrolled.
+async fn run_as(verb: Verb, home: &Home, console: &Console) -> Result<(), Failure> {
+    match verb {
+        Verb::Renew => enrollment::renew(home, console).await,
+        Verb::OpenEnrollment(wish) => enrollment::open(wish, home, console).await,
+        Verb::Cert(wish) => credential::certificate(wish, home, console).await,
+        Verb::Token(wish) => credential::token(wish, home, console).await,
+        Verb::Credential(wish) => credential::run(wish, home, console).await,
+        Verb::Verify(wish) => verification::run(wish, home, console).await,
+        Verb::Apply(wish) => directory::apply(wish, home, console).await,
+        Verb::Export(wish) => directory::export(wish, home, console).await,
+        Verb::Describe(wish) => directory::describe(wish, home, console).await,
+        Verb::Put(wish) => directory::put(wish, home, console).await,
+        Verb::Get(wish) => directory::get(wish, home, console).await,
+        Verb::List(wish) => directory::list(wish, home, console).await,
+        Verb::End(wish) => offboarding::run(wish, home, console).await,
+        Verb::Ping => diagnostics::ping(home, console).await,
+        Verb::Quickstart(_)
+        | Verb::Bench(_)
+        | Verb::Key(_)
+        | Verb::Context(_)
+        | Verb::Enroll(_)
+        | Verb::Completions(_)
+        | Verb::Man(_)
+        | Verb::Schema(_)
+        | Verb::Doctor(_)
+        | Verb::Explain(_)
+        | Verb::Daypassd { .. } => Err(Failure::Internal("this verb came here by the wrong way".into())),
     }
 }
 

@@ -30,16 +30,34 @@ pub(crate) struct Progress {
     told: Option<JoinHandle<()>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     done: AtomicU64,
     over: AtomicBool,
+    /// Of several at once only the newest is told.
+    number: u64,
+    before: u64,
 }
+
+impl State {
+    fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let number = NEXT.fetch_add(1, Ordering::SeqCst);
+        let before = NEWEST.swap(number, Ordering::SeqCst);
+        Self { done: AtomicU64::new(0), over: AtomicBool::new(false), number, before }
+    }
+
+    fn is_told(&self) -> bool {
+        !self.over.load(Ordering::SeqCst) && NEWEST.load(Ordering::SeqCst) == self.number
+    }
+}
+
+static NEWEST: AtomicU64 = AtomicU64::new(0);
 
 impl Progress {
     /// Begins; `total` is how many steps there are, where that is known. To be called within the runtime.
     pub(crate) fn start(console: &Console, what: &str, total: Option<u64>) -> Self {
-        let state = Arc::<State>::default();
+        let state = Arc::new(State::new());
         let told = console.has_onlookers().then(|| {
             let (what, state) = (plain(what).replace('\n', " "), Arc::clone(&state));
             tokio::spawn(tell(what, total, state))
@@ -55,6 +73,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
+        NEWEST.store(self.state.before, Ordering::SeqCst);
         if let Some(told) = &self.told {
             told.abort();
             // A line that is being drawn at this moment is over before this one is let in, or finds that it is late.
@@ -92,7 +111,7 @@ fn drawn() -> MutexGuard<'static, bool> {
 
 fn draw(state: &State, line: &str) {
     let mut drawn = drawn();
-    if state.over.load(Ordering::SeqCst) {
+    if !state.is_told() {
         return;
     }
     // Whoever closed standard error does not want to know.
@@ -102,11 +121,20 @@ fn draw(state: &State, line: &str) {
 
 /// Takes the line away before something else is printed.
 pub(crate) fn clear() {
+    drop(hold());
+}
+
+/// Takes the line away, and keeps it away for as long as the answer lives: while somebody types.
+pub(crate) fn hold() -> Held {
     let mut drawn = drawn();
     if std::mem::take(&mut *drawn) {
         drop(write!(io::stderr(), "{WIPE}"));
     }
+    Held(drawn)
 }
+
+/// Nothing is drawn meanwhile.
+pub(crate) struct Held(#[expect(dead_code, reason = "held, and never looked at")] MutexGuard<'static, bool>);
 
 /// Back to the beginning of the line, and all of it wiped.
 const WIPE: &str = "\r\u{1b}[2K";
@@ -125,6 +153,13 @@ mod tests {
         assert_eq!(at(0, None), "writing … 2 s");
         assert_eq!(at(7, None), "writing … 7, 2 s");
         assert_eq!(at(7, Some(9)), "writing … 7 of 9, 2 s");
+    }
+
+    #[test]
+    fn of_two_the_newest_is_told() {
+        let outer = State::new();
+        let inner = State::new();
+        assert!(inner.is_told() && !outer.is_told());
     }
 
     #[tokio::test]

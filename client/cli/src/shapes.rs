@@ -1,11 +1,18 @@
 //! The documents of `-o json`: every shape that a program may rely on. Fields are added, never renamed or removed.
 //! Instants are RFC 3339 texts in UTC, and every id is as `kind:name`.
 
+mod context;
+mod credential;
+mod diagnosis;
 pub(crate) mod directory;
 
 use std::fmt;
 
 use serde::Serialize;
+
+pub(crate) use context::{Context, ContextRemoved, Contexts};
+pub(crate) use credential::{Credential, Rests, Rotated, RotatedToken};
+pub(crate) use diagnosis::{Check, Diagnosis, Explanation, Explanations, PastRefusal};
 
 use crate::directory::Manifest;
 
@@ -27,7 +34,7 @@ pub(crate) struct Error {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) refusal: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) next: Option<&'static str>,
+    pub(crate) next: Option<String>,
 }
 
 /// `key new`
@@ -135,11 +142,44 @@ pub(crate) struct Listed {
     pub(crate) objects: Vec<Stored>,
 }
 
-/// `end`
+/// `end`, `credential revoke`
 #[derive(Debug, Serialize)]
 pub(crate) struct Ended {
     pub(crate) id: String,
     pub(crate) revision: u64,
+}
+
+/// `end --preview`
+#[derive(Debug, Serialize)]
+pub(crate) struct EndPreview {
+    pub(crate) id: String,
+    /// As in `list`, or as of a credential: absent where it is not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) life: Option<&'static str>,
+    /// In words: absent where it is not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) what: Option<String>,
+    /// Absent where it is not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rests_on_it: Option<Vec<Count>>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Count {
+    pub(crate) kind: &'static str,
+    pub(crate) count: usize,
+}
+
+/// `completions`
+#[derive(Debug, Serialize)]
+pub(crate) struct Completions {
+    pub(crate) script: String,
+}
+
+/// `man`
+#[derive(Debug, Serialize)]
+pub(crate) struct Manual {
+    pub(crate) pages: Vec<String>,
 }
 
 /// `ping`

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use daypass_sdk::{Connection, Home, Live, Verifier, certificates_from_pem};
+use daypass_credential::NodeKind;
+use daypass_sdk::{Home, Live, Verifier};
 
 use crate::{
     console::{self, Console},
-    diagnostics::instant,
+    credential,
+    diagnostics::{connect, instant},
     failure::Failure,
     shapes,
 };
@@ -38,13 +40,21 @@ pub(crate) async fn run(wish: Wish, home: &Home, console: &Console) -> Result<()
     let token = wish.token.as_deref().map(console::read).transpose()?;
     let token = token.as_ref().map_or("", |text| text.trim());
     if token.is_empty() && wish.token.is_some() {
-        return Err(Failure::bad("the token is empty"));
+        return Err(Failure::bad("the token is empty").then("name a file with what `daypass token` printed"));
     }
     let chain = match &wish.cert {
-        Some(file) => certificates_from_pem(console::read(file)?.as_bytes())?,
+        Some(file) => credential::chain(file)?,
         None => Vec::new(),
     };
-    let verifier = Verifier::over(Connection::open(&home.identity()?).await?)?;
+    let identity = home.identity()?;
+    let subject = identity.subject();
+    if subject.kind != NodeKind::Verifier {
+        return Err(Failure::bad(format!(
+            "`{subject}` is enrolled here, and only verifiers are told what is good"
+        ))
+        .then("name the identity of a verifier: --home DIR or --context NAME"));
+    }
+    let verifier = Verifier::over(connect(&identity).await?)?;
     let Some(live) = verifier.introspect(token, chain.first()).await? else {
         console.show(&shapes::Verdict::default(), || "not good")?;
         return Err(Failure::NotGood);

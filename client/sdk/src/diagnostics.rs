@@ -1,7 +1,7 @@
 //! Looking at the connection itself.
 
 use bytes::Bytes;
-use daypass_credential::{Name, NodeId, Revision};
+use daypass_credential::{Name, NodeId, Revision, Timestamp};
 use daypass_proto::v1::{self, diagnostics_service_client::DiagnosticsServiceClient};
 
 use crate::{Connection, Error, retry::Repeat, wire};
@@ -15,6 +15,10 @@ pub struct Pong {
     pub identity: Name,
     /// The newest revision.
     pub revision: Revision,
+    /// The broker's clock; none if it does not tell.
+    pub time: Option<Timestamp>,
+    /// The broker's version; empty if it does not tell.
+    pub version: String,
 }
 
 impl Connection {
@@ -41,6 +45,8 @@ impl Connection {
             subject: wire::node(&answer.subject)?,
             identity: answer.identity.parse().map_err(|_| Error::BadAnswer("the identity is no name"))?,
             revision: Revision::new(answer.revision),
+            time: answer.time.map(|time| wire::instant(Some(time))).transpose()?,
+            version: answer.version,
         })
     }
 }

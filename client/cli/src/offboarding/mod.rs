@@ -1,10 +1,12 @@
-//! Ending things: the one verb that cannot be taken back, so it asks first.
+//! Ending things: the one verb that cannot be taken back, so it shows what would die, and asks first.
+
+mod preview;
 
 use clap::Args;
 use daypass_credential::NodeId;
-use daypass_sdk::{Connection, Home};
+use daypass_sdk::Home;
 
-use crate::{console::Console, failure::Failure, shapes};
+use crate::{console::Console, diagnostics::connect, failure::Failure, shapes};
 
 /// End something: everything that rests on it is dead at the broker at once, and its name is spent for ever.
 ///
@@ -13,6 +15,9 @@ use crate::{console::Console, failure::Failure, shapes};
 ///
 /// A vendor, contract, application, person, audience or verifier; one instance (`identity:…`); an open enrolment
 /// (`enrollment:…`); or a single credential, by its number (`credential:4711`).
+///
+/// Before it asks, it shows what would be ended and what rests on it, as far as this identity may know. With --yes it
+/// neither looks nor asks: where every second counts, and in scripts.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Wish {
@@ -21,6 +26,9 @@ pub(crate) struct Wish {
     /// Why, in your words; kept beside the log.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// Only show what would be ended, and end nothing.
+    #[arg(long, conflicts_with = "yes")]
+    preview: bool,
     /// Do not ask first.
     #[arg(long)]
     yes: bool,
@@ -28,19 +36,25 @@ pub(crate) struct Wish {
 
 const EXAMPLES: &str = "\
 Examples:
+  daypass end vendor:acme --preview
   daypass end vendor:acme --reason 'contract terminated, see CASE-17'
+  daypass end identity:i168a6c2c7311ead8638e
   daypass end credential:4711 --yes";
 
 pub(crate) async fn run(wish: Wish, home: &Home, console: &Console) -> Result<(), Failure> {
     let identity = home.identity()?;
-    if !wish.yes {
-        let question = format!("end {} and everything that rests on it, for ever?", wish.id);
-        if !console.ask(&question)? {
-            console.say("nothing was ended");
-            return Err(Failure::Interrupted);
-        }
+    if !wish.yes && !wish.preview {
+        console.must_ask()?;
     }
-    let connection = Connection::open(&identity).await?;
+    let connection = connect(&identity).await?;
+    if !wish.yes {
+        let previewed = preview::of(&wish.id, &connection, console).await?;
+        if wish.preview {
+            return console.show(&previewed, || preview::text(&previewed));
+        }
+        console.tell(preview::text(&previewed));
+        console.confirm("end it, and all of that with it, for ever?")?;
+    }
     let revision = connection.end(&wish.id, wish.reason.as_deref().unwrap_or_default()).await?;
     let shape = shapes::Ended { id: wish.id.to_string(), revision: revision.get() };
     console.show(&shape, || {

@@ -1,0 +1,204 @@
+//! The documents of `-o json`, held against their description in `client/cli/docs/json.md`: what a verb prints has the
+//! described fields, of the described types, and no others; and every verb is described.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "tests"
+)]
+
+mod cli_support;
+mod support;
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use cli_support::Cli;
+use serde_json::Value;
+use support::{World, id};
+
+/// One section of the description: its examples, and the fields that may be absent.
+#[derive(Default)]
+struct Section {
+    examples: Vec<Value>,
+    optional: Vec<String>,
+}
+
+fn described() -> BTreeMap<String, Section> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("client/cli/docs/json.md");
+    let text = fs::read_to_string(path).unwrap();
+    let mut sections = BTreeMap::<String, Section>::new();
+    for part in text.split("\n## ").skip(1) {
+        let (title, body) = part.split_once('\n').unwrap();
+        let mut section = Section::default();
+        for (n, block) in body.split("```").enumerate() {
+            if n % 2 == 1 {
+                let json = block
+                    .strip_prefix("json\n")
+                    .unwrap_or_else(|| panic!("a block that is no json in {title}"));
+                let example = serde_json::from_str(json);
+                section.examples.push(example.unwrap_or_else(|error| panic!("{title}: {error}")));
+            } else if let Some((_, absent)) = block.split_once("May be absent") {
+                let words = absent.split('`').skip(1).step_by(2);
+                section.optional.extend(words.map(str::to_owned));
+            }
+        }
+        sections.insert(title.trim_matches('`').to_owned(), section);
+    }
+    sections
+}
+
+/// What does not fit, with where it is.
+fn misfits(found: &Value, example: &Value, optional: &[String], at: &str) -> Vec<String> {
+    match (found, example) {
+        (Value::Object(found), Value::Object(example)) => {
+            let missing = example
+                .keys()
+                .filter(|key| !found.contains_key(*key) && !optional.contains(key))
+                .map(|key| format!("{at}.{key} is described, and is not there"));
+            let inner = found.iter().flat_map(|(key, value)| match example.get(key) {
+                Some(example) => misfits(value, example, optional, &format!("{at}.{key}")),
+                None if optional.contains(key) && value.is_string() => Vec::new(),
+                None => vec![format!("{at}.{key} is not described")],
+            });
+            missing.chain(inner).collect()
+        }
+        (Value::Array(found), Value::Array(example)) => {
+            let Some(example) = example.first() else { return vec![format!("{at} has an empty example")] };
+            found.iter().flat_map(|value| misfits(value, example, optional, &format!("{at}[]"))).collect()
+        }
+        (found, example) if kind(found) == kind(example) => Vec::new(),
+        (found, example) => vec![format!("{at} is {} and is described as {}", kind(found), kind(example))],
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a truth",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+struct Reader {
+    world: World,
+    cli: Cli,
+    sections: BTreeMap<String, Section>,
+    seen: Vec<String>,
+}
+
+impl Reader {
+    /// Runs a verb as somebody, and holds what it prints against the section.
+    async fn holds(&mut self, section: &str, who: &str, line: &str) -> Value {
+        self.holds_example(section, 0, who, line).await
+    }
+
+    async fn holds_example(&mut self, section: &str, example: usize, who: &str, line: &str) -> Value {
+        let home = self.world.broker.home(who).folder().display().to_string();
+        let line: Vec<_> = line.split_whitespace().chain(["-o", "json"]).collect();
+        let args: Vec<_> = match who {
+            "" => line,
+            _ => ["--home", home.as_str()].into_iter().chain(line).collect(),
+        };
+        let ran = self.cli.run(self.cli.command(&args)).await;
+        let text = if ran.stdout.is_empty() { &ran.stderr } else { &ran.stdout };
+        let found: Value =
+            serde_json::from_str(text).unwrap_or_else(|error| panic!("{args:?}: {error}: {ran:?}"));
+        let described = self.sections.get(section).unwrap_or_else(|| panic!("no section `{section}`"));
+        let misfits = misfits(&found, &described.examples[example], &described.optional, section);
+        assert!(misfits.is_empty(), "{args:?}: {misfits:#?} in {found:#}");
+        self.seen.push(section.to_owned());
+        found
+    }
+}
+
+#[tokio::test]
+async fn every_document_is_as_it_is_described() {
+    let world = World::new().await;
+    world.application("sync", "sync").await;
+    world.verifier("billing-api").await;
+    let cli = Cli::new(world.broker.path());
+    let mut reader = Reader { world, cli, sections: described(), seen: Vec::new() };
+    let broker = reader.world.broker.address().to_string();
+
+    reader.holds("key new", "", "key new admin.key").await;
+    reader.holds("quickstart", "", "quickstart").await;
+    reader.holds("completions", "", "completions bash").await;
+    reader.holds("explain", "", "explain code-spent").await;
+
+    let opened = reader.holds("open-enrollment", "dana", "open-enrollment application:other").await;
+    fs::write(reader.cli.folder().join("code"), opened["code"].as_str().unwrap()).unwrap();
+    let enroll = format!("enroll --context other --broker {broker} --code-file code");
+    reader.holds("enroll", "", &enroll).await;
+    reader.holds("context list", "", "context list").await;
+    reader.holds("context add", "", "context show other").await;
+    reader.holds("context add", "", "context use other").await;
+    reader.holds("context add", "", "context add later --broker broker.example:7443").await;
+    reader.holds("context remove", "", "context remove later").await;
+    let renewed = reader.holds("enroll", "", "renew").await;
+    let identity = renewed["revision"].as_u64().unwrap();
+
+    reader.holds("cert", "sync", "cert --audience billing --out billing").await;
+    let mint = "token --audience billing --scope invoices.read --cert billing/cert.pem";
+    let token = reader.holds("token", "sync", mint).await;
+    fs::write(reader.cli.folder().join("token"), token["token"].as_str().unwrap()).unwrap();
+    reader.holds("verify", "billing-api", "verify --token token --cert billing/cert.pem").await;
+    reader.holds("credential show", "dana", "credential show --token token").await;
+    reader.holds("credential rotate", "sync", "credential rotate --cert billing --token token --yes").await;
+    let dead = format!("credential show {}", token["revision"]);
+    reader.holds("credential show", "sync", &dead).await;
+    reader.holds("credential show", "dana", &format!("credential show {identity}")).await;
+    reader.holds("end", "sync", "credential revoke --token token --yes").await;
+
+    let ask = "token --audience billing --scope invoices.write --cert billing/cert.pem";
+    let refused = reader.holds("Errors", "sync", ask).await;
+    let explain = format!("explain {}", refused["error"]["refusal"]);
+    reader.holds("explain", "sync", &explain).await;
+
+    fs::write(
+        reader.cli.folder().join("vendor.toml"),
+        "kind = \"vendor\"\nname = \"initech\"\nowner = \"rita\"\n",
+    )
+    .unwrap();
+    reader.holds("put", "dana", "put -f vendor.toml").await;
+    reader.holds("get", "dana", "get vendor:initech").await;
+    reader.holds("list", "dana", "list vendor").await;
+    reader.holds("ping", "dana", "ping").await;
+    reader.holds("doctor", "dana", "doctor").await;
+    reader.holds_example("end", 1, "dana", "end vendor:acme --preview").await;
+    reader.holds_example("end", 1, "dana", &format!("end credential:{identity} --preview")).await;
+    reader.holds("end", "dana", "end vendor:acme --yes").await;
+    reader.holds("doctor", "sync", "doctor").await;
+    reader.world.admin.end(&id("vendor:globex"), "").await.unwrap();
+    reader.holds("list", "dana", "list vendor").await;
+    every_verb_is_described(&mut reader).await;
+}
+
+/// The pages of the manual name every verb; each has a section, and each section that is not only a pointer was held.
+async fn every_verb_is_described(reader: &mut Reader) {
+    let pages = reader.holds("man", "", "man --out man").await;
+    let names = pages["pages"].as_array().unwrap().iter().map(|page| page.as_str().unwrap().to_owned());
+    let pages: Vec<String> = names.collect();
+    for page in &pages {
+        let verb = page.trim_start_matches("man/daypass").trim_end_matches(".1").trim_start_matches('-');
+        let has_verbs_below = pages.iter().any(|other| {
+            other.starts_with(page.trim_end_matches(".1")) && other.len() > page.len() && other.contains('-')
+        });
+        if has_verbs_below || verb.is_empty() {
+            continue;
+        }
+        let known = |title: &String| title.replace(' ', "-") == verb;
+        let section = reader.sections.iter().find(|(title, _)| known(title));
+        let (title, section) = section.unwrap_or_else(|| panic!("`{verb}` is not described"));
+        let held =
+            reader.seen.contains(title) || section.examples.is_empty() || LEFT_OUT.contains(&title.as_str());
+        assert!(held, "`{title}` is described by an example that nothing is held against");
+    }
+}
+
+/// Verbs that take too long, or are held against their description elsewhere.
+const LEFT_OUT: &[&str] = &["bench"];
