@@ -58,25 +58,33 @@ impl Seen {
         Options { observer, ..Options::default() }
     }
 
-    /// Calls until it is enough, and keeps what failed.
+    /// Calls until it is enough.
     async fn call<T, F: Future<Output = Result<T, Error>>>(&self, what: &str, mut call: impl FnMut() -> F) {
         while !self.enough.load(Ordering::Relaxed) {
-            self.calls.fetch_add(1, Ordering::Relaxed);
-            if let Err(error) = call().await {
-                self.failures.lock().unwrap().push(format!("{what}: {error:?}"));
-            }
+            self.once(what, call().await);
         }
     }
+
+    /// Counts a call, and keeps how it failed.
+    fn once<T>(&self, what: &str, answer: Result<T, Error>) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = answer {
+            self.failures.lock().unwrap().push(format!("{what}: {error:?}"));
+        }
+    }
+}
+
+async fn keeper(world: &World, who: &str, seen: &Arc<Seen>) -> Arc<Keeper> {
+    Arc::new(Keeper::start(world.broker.home(who), &seen.options()).await.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_do_not_notice_that_the_broker_restarts() {
     let restarts = support::size("DAYPASS_RESTARTS", 3);
     let mut world = World::new().await;
-    // From here on identities are so short-lived that their keepers have to renew them through the restarts.
-    with_lifetimes(&mut world, "identity = \"8s\"\ntoken = \"3s\"\n").await;
+    with_lifetimes(&mut world, "identity = \"30s\"\ntoken = \"12s\"\n").await;
     let seen = Arc::new(Seen::default());
-    let mut keepers = Vec::new();
+    let mut keepers: Vec<Arc<Keeper>> = Vec::new();
     for (who, subject) in [
         ("sync", "application:sync"),
         ("other", "application:other"),
@@ -84,15 +92,18 @@ async fn callers_do_not_notice_that_the_broker_restarts() {
         ("tom", "person:tom"),
     ] {
         world.broker.enroll(who, &world.code(subject).await).await.unwrap();
-        keepers.push(Keeper::start(world.broker.home(who), &seen.options()).await.unwrap());
+        keepers.push(keeper(&world, who, &seen).await);
     }
-    keepers.push(Keeper::start(world.broker.home("dana"), &seen.options()).await.unwrap());
+    keepers.push(keeper(&world, "dana", &seen).await);
     let mut workers = JoinSet::new();
     start_callers(&mut workers, &seen, &keepers);
 
     let mut random = Random::seeded();
     for round in 0..restarts {
         tokio::time::sleep(Duration::from_millis(50 + random.below(900))).await;
+        // A renewal goes on through the restart as well.
+        let (renewing, renewed) = (keepers[round % keepers.len()].clone(), seen.clone());
+        workers.spawn(async move { renewed.once("renew", renewing.renew().await) });
         if round % 2 == 0 {
             world.broker.kill();
         } else {
@@ -125,10 +136,11 @@ async fn callers_do_not_notice_that_the_broker_restarts() {
     assert_eq!(recorded, minted, "each mint stands in the log once, by the number that the caller got");
     assert_eq!(seen.minted.lock().unwrap().len(), minted.len(), "no two callers got the same");
     assert!(figures["retried"].as_u64().unwrap() > 0 && minted.len() > restarts * 10, "{figures}");
+    assert!(seen.renewed.load(Ordering::Relaxed) >= restarts, "{figures}");
 }
 
 /// Everybody who calls: mints one by one, mints by need, checks, reads, writes and ends.
-fn start_callers(workers: &mut JoinSet<()>, seen: &Arc<Seen>, keepers: &[Keeper]) {
+fn start_callers(workers: &mut JoinSet<()>, seen: &Arc<Seen>, keepers: &[Arc<Keeper>]) {
     let connection = |n: usize| keepers[n].connection();
     let sync = Application::over(connection(0)).unwrap();
     for n in 0..MINTERS {
@@ -155,8 +167,11 @@ fn start_callers(workers: &mut JoinSet<()>, seen: &Arc<Seen>, keepers: &[Keeper]
     for scope in ["invoices.read", "status.read"] {
         let (seen, credentials, verifier) = (seen.clone(), credentials.clone(), verifier.clone());
         workers.spawn(async move {
-            let (audience, scopes) = (name("billing"), scopes(scope));
+            let (audience, scopes, used) = (name("billing"), scopes(scope), AtomicUsize::new(0));
             seen.call("use", async || {
+                if used.fetch_add(1, Ordering::Relaxed) % 50 == 49 {
+                    credentials.forget(&audience);
+                }
                 let credential = credentials.credential(&audience, &scopes).await?;
                 let leaf = credential.certificate().leaf().clone();
                 let live = verifier.introspect(credential.token().reveal(), Some(&leaf)).await?;

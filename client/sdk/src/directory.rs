@@ -62,11 +62,14 @@ impl Directory {
     /// See [`Error`].
     pub async fn plan(&self, objects: Vec<v1::Object>) -> Result<v1::PlanObjectsResponse, Error> {
         let asked = objects.len();
-        // The answer holds every object as it stands, beside what is said of it.
-        let stub = DirectoryServiceClient::new(self.connection.channel());
-        let mut stub = stub.max_decoding_message_size(PLAN_MAX);
-        let answer = stub.plan_objects(v1::PlanObjectsRequest { objects }).await;
-        let answer = answer.map_err(|status| self.connection.fault(status))?.into_inner();
+        let request = v1::PlanObjectsRequest { objects };
+        let send = |channel| {
+            // The answer holds every object as it stands, beside what is said of it.
+            let mut stub = DirectoryServiceClient::new(channel).max_decoding_message_size(PLAN_MAX);
+            let request = request.clone();
+            async move { stub.plan_objects(request).await }
+        };
+        let answer = self.connection.call(Repeat::Harmless, send).await?;
         if answer.objects.len() != asked {
             return Err(Error::BadAnswer("the plan is of other objects"));
         }

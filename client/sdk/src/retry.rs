@@ -23,7 +23,8 @@ use crate::{
 /// that many clients do not come back together.
 ///
 /// Only what [`Error::may_retry`] allows is tried again, and a call that changes something only if the broker will know
-/// the repeat. A pause that the broker asks for is kept.
+/// the repeat. A pause that the broker asks for is kept. If what a lost answer gave is over by the time of the repeat, the
+/// broker says so (`answer-over`), and the wish is to be made anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// No attempt begins later than this after the first. An attempt under way has its own limit of 30 seconds.

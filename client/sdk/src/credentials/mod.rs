@@ -236,8 +236,9 @@ impl Shared {
     /// A certificate first, then a token bound to it.
     async fn mint(&self, place: &Audience, audience: &Name, scopes: &ScopeSet) -> Result<Credential, Error> {
         match self.mint_once(place, audience, scopes).await {
-            // The certificate that was held rests on something that was cut. A new one does not.
-            Err(error) if error.reason() == Some(CERTIFICATE_DEAD) => {
+            // The certificate that was held rests on something that was cut; or an answer was lost for so long that what
+            // it gave is over. Of something new neither is true.
+            Err(error) if matches!(error.reason(), Some(CERTIFICATE_DEAD | ANSWER_OVER)) => {
                 self.mint_once(place, audience, scopes).await
             }
             minted => minted,
@@ -278,6 +279,7 @@ impl Shared {
 }
 
 const CERTIFICATE_DEAD: &str = "certificate-dead";
+const ANSWER_OVER: &str = "answer-over";
 /// What is handed out has this much of its life left at least, so that it is good when it arrives.
 const MARGIN: Duration = Duration::from_secs(2);
 /// From so many sets of scopes on, those that are over are looked for and forgotten.
