@@ -167,6 +167,16 @@ async fn every_document_is_as_it_is_described() {
     reader.holds("put", "dana", "put -f vendor.toml").await;
     reader.holds("get", "dana", "get vendor:initech").await;
     reader.holds("list", "dana", "list vendor").await;
+    let vendors =
+        "[[vendor]]\nname = \"initech\"\nowner = \"tom\"\n\n[[vendor]]\nname = \"hooli\"\nowner = \"tom\"\n";
+    fs::write(reader.cli.folder().join("vendors.toml"), vendors).unwrap();
+    reader.holds("apply", "dana", "apply -f vendors.toml --plan").await;
+    reader.holds("apply", "dana", "apply -f vendors.toml").await;
+    fs::write(reader.cli.folder().join("bad.toml"), vendors.replace("\"tom\"", "\"nobody\"")).unwrap();
+    reader.holds("apply", "dana", "apply -f bad.toml").await;
+    reader.holds("describe", "dana", "describe vendor:acme").await;
+    reader.holds("export", "dana", "export vendor").await;
+    reader.holds("export", "dana", "export vendor --no-revisions --out vendors.toml").await;
     reader.holds("ping", "dana", "ping").await;
     reader.holds("doctor", "dana", "doctor").await;
     reader.holds_example("end", 1, "dana", "end vendor:acme --preview").await;

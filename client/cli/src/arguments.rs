@@ -194,7 +194,7 @@ Exit codes:
   2  bad input: the command line, a file, or what the broker calls malformed
   3  refused: the broker said no (its reason code is shown), or a credential is not good
   4  unreachable: no broker answers, or it is busy or unwell; try again
-  5  partial: of what was to be done some is done and some is not; run it again
+  5  partial: some of what was to be done is done, and some is not; run it again
   6  what answers is not the broker that it should be
   130  interrupted
 

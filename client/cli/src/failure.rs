@@ -67,8 +67,6 @@ pub(crate) enum Failure {
     BadInput(String),
     /// A credential is not good. The data that says so is printed already.
     NotGood,
-    /// Of many things some cannot be done, and none was. The data that says which, and why, is printed already.
-    Refused(String),
     /// Some of what was to be done is done, and some is not.
     Partial(String),
     /// Who answers, or is enrolled, belongs to another broker than the context remembers.
@@ -105,7 +103,7 @@ impl Failure {
         match self {
             Self::Sdk(error) => exit_of(error),
             Self::BadInput(_) => Exit::BadInput,
-            Self::NotGood | Self::Refused(_) => Exit::Refused,
+            Self::NotGood => Exit::Refused,
             Self::Partial(_) => Exit::Partial,
             Self::OtherRoot(_) => Exit::OtherBroker,
             Self::Unwell(exit, _) => *exit,
@@ -122,7 +120,6 @@ impl Failure {
             Self::Advised(failure, _) => failure.error(),
             Self::BadInput(_)
             | Self::NotGood
-            | Self::Refused(_)
             | Self::Partial(_)
             | Self::OtherRoot(_)
             | Self::Unwell(..)
@@ -141,7 +138,6 @@ impl Failure {
         match self {
             Self::Sdk(error) => with_cause(error),
             Self::BadInput(text)
-            | Self::Refused(text)
             | Self::Partial(text)
             | Self::OtherRoot(text)
             | Self::Unwell(_, text)
@@ -183,9 +179,7 @@ impl Failure {
             ),
             Self::Internal(_) => Some("see what it says; if that is no help, tell the maintainers what you did".into()),
             Self::Advised(_, next) => Some(next.clone()),
-            Self::Refused(_) => Some("mend those that are refused, and run it again".into()),
-            Self::Partial(_) => Some("run it again: what is done already is left alone".into()),
-            Self::BadInput(_) | Self::Unwell(..) | Self::Interrupted => None,
+            Self::BadInput(_) | Self::Partial(_) | Self::Unwell(..) | Self::Interrupted => None,
         }
     }
 }
@@ -235,7 +229,6 @@ mod tests {
             (refused("bad-field", RefusalClass::Invalid), 2),
             (Failure::bad("x"), 2),
             (Failure::NotGood, 3),
-            (Failure::Refused("x".into()), 3),
             (Failure::Internal("x".into()), 1),
             (Failure::Interrupted, 130),
             (Failure::Partial("x".into()), 5),

@@ -65,9 +65,9 @@ async fn run(verb: Verb, said: &Said, console: &Console) -> Result<(), Failure> 
         Verb::Bench(wish) => bench::run(wish, console).await,
         Verb::Key(wish) => key::run(&wish, console),
         Verb::Context(wish) => context::run(wish, said, console),
-        Verb::Schema(wish) => directory::schema(&wish, console),
         Verb::Completions(wish) => manual::completions(&wish, console),
         Verb::Man(wish) => manual::man(&wish, console),
+        Verb::Schema(wish) => directory::schema(&wish, console),
         verb => {
             let _waiting = Progress::start(console, "waiting for the broker", None);
             run_with_broker(verb, said, console).await
@@ -100,10 +100,10 @@ async fn run_as(verb: Verb, home: &Home, console: &Console) -> Result<(), Failur
         Verb::Verify(wish) => verification::run(wish, home, console).await,
         Verb::Apply(wish) => directory::apply(wish, home, console).await,
         Verb::Export(wish) => directory::export(wish, home, console).await,
-        Verb::Describe(wish) => directory::describe(wish, home, console).await,
         Verb::Put(wish) => directory::put(wish, home, console).await,
         Verb::Get(wish) => directory::get(wish, home, console).await,
         Verb::List(wish) => directory::list(wish, home, console).await,
+        Verb::Describe(wish) => directory::describe(wish, home, console).await,
         Verb::End(wish) => offboarding::run(wish, home, console).await,
         Verb::Ping => diagnostics::ping(home, console).await,
         Verb::Quickstart(_)

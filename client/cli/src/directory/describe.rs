@@ -2,7 +2,7 @@
 
 use clap::Args;
 use daypass_credential::NodeId;
-use daypass_sdk::{Connection, Directory, Home};
+use daypass_sdk::{Directory, Home};
 
 use super::{
     difference, list,
@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     console::Console,
+    diagnostics::connect,
     failure::Failure,
     paint::{Ink, Text},
     shapes::{
@@ -38,7 +39,7 @@ Examples:
   daypass describe application:sync -o json";
 
 pub(crate) async fn run(wish: Describe, home: &Home, console: &Console) -> Result<(), Failure> {
-    let directory = Directory::over(Connection::open(&home.identity()?).await?);
+    let directory = Directory::over(connect(&home.identity()?).await?);
     let object = stored::shape(directory.object(&wish.id).await?)?;
     let above = match &object.object {
         Some(manifest) => above(&directory, manifest).await?,

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, path::PathBuf};
 use clap::Args;
 use daypass_credential::NodeKind;
 use daypass_proto::v1;
-use daypass_sdk::{Connection, Directory, Home, write_public};
+use daypass_sdk::{Directory, Home, write_public};
 
 use super::{
     fields::{Field, REVISION, SHAPES, Shape, What, shape},
@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     console::Console,
+    diagnostics::connect,
     failure::Failure,
     shapes::directory::{Exported, ExportedObject},
 };
@@ -52,7 +53,7 @@ fn kind(text: &str) -> Result<NodeKind, String> {
 }
 
 pub(crate) async fn run(wish: Export, home: &Home, console: &Console) -> Result<(), Failure> {
-    let directory = Directory::over(Connection::open(&home.identity()?).await?);
+    let directory = Directory::over(connect(&home.identity()?).await?);
     let wanted = |shape: &&Shape| wish.kinds.is_empty() || wish.kinds.contains(&shape.kind);
     let (mut objects, mut ended) = (Vec::new(), 0);
     for shape in SHAPES.iter().filter(wanted) {
@@ -73,7 +74,9 @@ pub(crate) async fn run(wish: Export, home: &Home, console: &Console) -> Result<
     if let Some(path) = &wish.out {
         write_public(path, text.as_bytes())?;
         console.say(format_args!("{} objects are in {}", objects.len(), path.display()));
-        return Ok(());
+        if !console.is_json() {
+            return Ok(());
+        }
     }
     console.show(&Exported { objects }, || text)
 }

@@ -2,10 +2,10 @@
 
 use clap::Args;
 use daypass_credential::NodeId;
-use daypass_sdk::{Connection, Directory, Home};
+use daypass_sdk::{Directory, Home};
 
 use super::stored;
-use crate::{console::Console, failure::Failure};
+use crate::{console::Console, diagnostics::connect, failure::Failure};
 
 /// Read one object, as `put` would write it.
 #[derive(Debug, Args)]
@@ -23,7 +23,7 @@ Examples:
   daypass get application:sync -o json";
 
 pub(crate) async fn run(wish: Get, home: &Home, console: &Console) -> Result<(), Failure> {
-    let directory = Directory::over(Connection::open(&home.identity()?).await?);
+    let directory = Directory::over(connect(&home.identity()?).await?);
     let stored = stored::shape(directory.object(&wish.id).await?)?;
     let text = stored::text(&stored)?;
     console.show(&stored, || text)

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 
 use clap::{Args, ValueEnum};
 use daypass_credential::{Name, NodeId, NodeKind};
-use daypass_sdk::{Connection, Directory, Home};
+use daypass_sdk::{Directory, Home};
 
 use super::{difference, manifest::Manifest, relations, stored};
 use crate::{
     console::Console,
+    diagnostics::connect,
     failure::Failure,
     paint::{Ink, Text},
     shapes::{Listed, Stored},
@@ -61,7 +62,7 @@ pub(crate) async fn run(wish: List, home: &Home, console: &Console) -> Result<()
             wish.kind
         )));
     }
-    let directory = Directory::over(Connection::open(&home.identity()?).await?);
+    let directory = Directory::over(connect(&home.identity()?).await?);
     let mut objects = all(&directory, wish.kind).await?;
     if let Some(life) = wish.life {
         objects.retain(|stored| stored.effective_life == life.as_str());

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use daypass_credential::Revision;
-use daypass_sdk::{Connection, Directory, Home};
+use daypass_sdk::{Directory, Home};
 
 use super::{
     apply::{Change, Plan, STALE},
@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     console::{self, Console},
-    failure::Failure,
+    diagnostics::connect,
+    failure::{Exit, Failure},
     shapes::Written,
 };
 
@@ -71,7 +72,7 @@ pub(crate) async fn run(wish: Put, home: &Home, console: &Console) -> Result<(),
     let object = found.manifest().to_wire();
     let object = object.map_err(|why| Failure::bad(format!("`{}`: {why}", wish.file.display())))?;
     let id = found.manifest().id();
-    let directory = Directory::over(Connection::open(&home.identity()?).await?);
+    let directory = Directory::over(connect(&home.identity()?).await?);
     let mut expected = wish.expect.map(Revision::new);
     if let (Found::Toml(entry), None) = (found, expected)
         && entry.exported.is_some()
@@ -146,7 +147,7 @@ async fn as_exported(entry: Entry, directory: &Directory) -> Result<Exported, Fa
     match step.change {
         Change::Unchanged => Ok(Exported::AsItIs(step.at)),
         Change::Refused { reason, message, place } if reason == STALE => {
-            Err(Failure::Refused(format!("{place}: {message}")))
+            Err(Failure::Unwell(Exit::Refused, format!("{place}: {message}")))
         }
         // What the broker refuses it refuses at the write as well, and records it.
         Change::New | Change::Changed { .. } | Change::Refused { .. } => Ok(Exported::Expects(step.at)),

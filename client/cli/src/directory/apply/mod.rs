@@ -8,14 +8,18 @@ mod write;
 use std::path::PathBuf;
 
 use clap::Args;
-use daypass_sdk::{Connection, Directory, Home};
+use daypass_sdk::{Directory, Home};
 
 pub(super) use plan::{Change, Plan, STALE};
 use show::{document, summary, text};
 use write::{Outcomes, write};
 
 use super::sources;
-use crate::{console::Console, failure::Failure};
+use crate::{
+    console::Console,
+    diagnostics::connect,
+    failure::{Exit, Failure},
+};
 
 /// Make the directory as files say it. For admins.
 ///
@@ -69,7 +73,7 @@ Examples:
 
 pub(crate) async fn run(wish: Apply, home: &Home, console: &Console) -> Result<(), Failure> {
     let entries = sources::read(&wish.files)?;
-    let directory = Directory::over(Connection::open(&home.identity()?).await?);
+    let directory = Directory::over(connect(&home.identity()?).await?);
     let plan = Plan::make(entries, wish.overwrite, &directory).await?;
     if !console.is_json() {
         console.line(text(&plan))?;
@@ -92,7 +96,8 @@ pub(crate) async fn run(wish: Apply, home: &Home, console: &Console) -> Result<(
 
 fn is_refused(refused: usize, plan: &Plan) -> Failure {
     let all = plan.steps().count();
-    Failure::Refused(format!("{refused} of {all} objects cannot be written as they are; nothing was written"))
+    let words = format!("{refused} of {all} objects cannot be written as they are; nothing was written");
+    Failure::Unwell(Exit::Refused, words).then("mend those that are marked, and run it again")
 }
 
 /// Is nothing taken away, or does somebody say yes to it?
@@ -114,9 +119,8 @@ fn conclude(plan: &Plan, outcomes: Outcomes) -> Result<(), Failure> {
         return Ok(());
     }
     if written > 0 {
-        return Err(Failure::Partial(format!(
-            "{written} of {asked} objects are written, the others are not"
-        )));
+        let words = format!("{written} of {asked} objects are written, the others are not");
+        return Err(Failure::Partial(words).then("run it again: what is done already is left alone"));
     }
     match outcomes.failed.into_iter().next() {
         Some((_, error)) => Err(error.into()),
