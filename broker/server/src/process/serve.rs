@@ -22,6 +22,7 @@ use tonic::transport::Server;
 use super::{
     command::Failure,
     listener::listen,
+    notify::{State, notify},
     operator,
     start::{begun, key_encryption_key, open_store},
     tls::{ServerIdentity, server_config},
@@ -75,6 +76,7 @@ pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> Result
         write_ready(path, &address.to_string())?;
     }
     tracing::info!(%address, era = %broker.era, revision = %broker.store.head().borrow().revision, "serving");
+    notify(State::Ready);
     let served = answer(&config, broker.clone(), connections, stopped.clone()).await;
     broker.write_counts().await;
     if let Some(path) = &ready_file {
@@ -119,6 +121,7 @@ async fn answer(
         .serve_with_incoming_shutdown(ReceiverStream::new(connections), async move {
             let _closed = asked.wait_for(|stop| *stop != Stop::Not).await;
             tracing::info!("stopping: finishing what is under way");
+            notify(State::Stopping);
             reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
         });
     tokio::select! {
