@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Server;
+use tonic::{service::Routes, transport::Server};
 
 use super::{
     command::Failure,
@@ -105,12 +105,7 @@ async fn answer(
     let (mut asked, mut late) = (stopped.clone(), stopped);
     let drain = Duration::from_millis(config.limits.drain.as_millis());
     let routes = routes(&broker).add_service(health);
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(daypass_proto::DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .map_err(|error| Failure::work("cannot offer reflection", error))?;
-    let routes = routes.add_service(reflection);
+    let routes = reflection(routes).map_err(|error| Failure::work("cannot offer reflection", error))?;
     let server = Server::builder()
         .max_concurrent_streams(config.limits.calls_per_connection)
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
@@ -134,6 +129,16 @@ async fn answer(
             Ok(())
         }
     }
+}
+
+/// Adds reflection, for clients without our files. Many of them ask for `v1alpha` alone; the two are the same but in name.
+fn reflection(routes: Routes) -> Result<Routes, tonic_reflection::server::Error> {
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(daypass_proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
 }
 
 /// The parts of a broker over this store.
