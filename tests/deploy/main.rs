@@ -46,7 +46,7 @@ fn the_unit_starts_a_broker_that_serves() {
     comes_back(&machine);
     stays_down_without_a_configuration(&machine);
     lets_its_user_vouch_for_the_clock(&machine);
-    still_serves(&machine);
+    comes_back_from_a_backup(&machine);
     let version = machine.does("systemctl --version | head -n 1");
     support::show(&json!({
         "score": score,
@@ -56,6 +56,7 @@ fn the_unit_starts_a_broker_that_serves() {
         "confined": confined,
         "restarted_after_kill": true,
         "stays_down_on_bad_configuration": true,
+        "restored_from_backup": true,
     }));
 }
 
@@ -196,10 +197,21 @@ fn lets_its_user_vouch_for_the_clock(machine: &Machine) {
         (machine.property("Result"), machine.property("ExecMainStatus")),
         ("success".into(), "0".into())
     );
-    let said = machine.does(&blocks("## Under systemd")[2]);
+    let said = machine.does(&blocks("## Under systemd")[3]);
     assert!(said.contains("the clock is right"), "{said}");
     machine.does("systemctl start daypassd");
     assert_eq!(machine.property("StatusText"), "serving");
+}
+
+/// Backed up while it serves, as its user; put back by root, it is its user's again, and vouches for what it minted.
+fn comes_back_from_a_backup(machine: &Machine) {
+    let blocks = blocks("## Under systemd");
+    machine.does(&blocks[2]);
+    machine.does(&blocks[4]);
+    assert!(machine.does("stat --format=%U /var/lib/daypass/store").contains("root"));
+    machine.does("systemctl start daypassd");
+    assert_eq!(machine.does("find /var/lib/daypass ! -user daypass"), "");
+    still_serves(machine);
 }
 
 fn configurations() -> Vec<PathBuf> {
@@ -254,6 +266,31 @@ fn what_an_example_comments_out_is_a_setting() {
 /// As `drain = "30s"`: one word, and a value.
 fn is_setting(line: &str) -> bool {
     line.split_once(" = ").is_some_and(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+}
+
+/// Nobody builds with another compiler in the container than in the tests.
+#[test]
+fn the_container_builds_with_the_toolchain_that_is_pinned() {
+    let toolchain: toml::Table = read("rust-toolchain.toml").parse().unwrap();
+    let channel = toolchain["toolchain"]["channel"].as_str().unwrap().to_owned();
+    let file = read("deploy/container/Containerfile");
+    assert!(file.contains(&format!("FROM docker.io/library/rust:{channel}-")), "{channel}");
+}
+
+/// What the container's build copies has to be enough to build the binaries.
+#[test]
+fn the_container_copies_every_folder_of_the_workspace() {
+    let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
+    let members = manifest["workspace"]["members"].as_array().unwrap();
+    let file = read("deploy/container/Containerfile");
+    for member in members {
+        let folder = member.as_str().unwrap().split('/').next().unwrap();
+        assert!(file.contains(&format!("COPY {folder} {folder}\n")), "{folder}");
+    }
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
 }
 
 /// A service manager may hand a credential over with an access list, whose mask stands where the group's bits do.
