@@ -23,14 +23,14 @@ say() {
   echo "show $part.$item: $*" >&2
 }
 
-# The items read JSON with Python, which a machine for building Rust may lack.
-need_python() {
-  command -v python3 >/dev/null && return
+# What a machine for building Rust may lack is installed where that is possible:  need COMMAND PACKAGE
+need() {
+  command -v "$1" >/dev/null && return
   if ((EUID == 0)) && command -v apt-get >/dev/null; then
-    say "python3 is missing: installing it with apt-get"
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3; } >&2 && return
+    say "$1 is missing: installing $2 with apt-get"
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2"; } >&2 && return
   fi
-  say "this item reads JSON with python3, which is not there: install it and run this again"
+  say "this item needs $1, which is not there: install it and run this again"
   exit 1
 }
 
@@ -57,4 +57,5 @@ conclude() {
   concluded=yes
   python3 "$here/conclude.py" "$part" "$item" "$1" "$2"
 }
-need_python
+# The items read JSON with Python.
+need python3 python3

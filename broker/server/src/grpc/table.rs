@@ -71,6 +71,7 @@ table! {
     "daypass.v1.VerificationService/Introspect", Callers::Only(NodeKind::Verifier), 5 s, 4096;
     "grpc.health.v1.Health/Check", Callers::Open, 5 s, 1024;
     "grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Callers::Known, 10 s, 16;
+    "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Callers::Known, 10 s, 16;
 }
 
 /// Is this the method that ends things?

@@ -5,6 +5,7 @@ mod command;
 mod durable;
 mod init;
 mod listener;
+mod notify;
 mod operator;
 mod panics;
 mod serve;

@@ -17,11 +17,12 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Server;
+use tonic::{service::Routes, transport::Server};
 
 use super::{
     command::Failure,
     listener::listen,
+    notify::{State, notify},
     operator,
     start::{begun, key_encryption_key, open_store},
     tls::{ServerIdentity, server_config},
@@ -75,6 +76,7 @@ pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> Result
         write_ready(path, &address.to_string())?;
     }
     tracing::info!(%address, era = %broker.era, revision = %broker.store.head().borrow().revision, "serving");
+    notify(State::Ready);
     let served = answer(&config, broker.clone(), connections, stopped.clone()).await;
     broker.write_counts().await;
     if let Some(path) = &ready_file {
@@ -103,12 +105,7 @@ async fn answer(
     let (mut asked, mut late) = (stopped.clone(), stopped);
     let drain = Duration::from_millis(config.limits.drain.as_millis());
     let routes = routes(&broker).add_service(health);
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(daypass_proto::DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .map_err(|error| Failure::work("cannot offer reflection", error))?;
-    let routes = routes.add_service(reflection);
+    let routes = reflection(routes).map_err(|error| Failure::work("cannot offer reflection", error))?;
     let server = Server::builder()
         .max_concurrent_streams(config.limits.calls_per_connection)
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
@@ -119,6 +116,7 @@ async fn answer(
         .serve_with_incoming_shutdown(ReceiverStream::new(connections), async move {
             let _closed = asked.wait_for(|stop| *stop != Stop::Not).await;
             tracing::info!("stopping: finishing what is under way");
+            notify(State::Stopping);
             reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
         });
     tokio::select! {
@@ -131,6 +129,16 @@ async fn answer(
             Ok(())
         }
     }
+}
+
+/// Adds reflection, for clients without our files. Many of them ask for `v1alpha` alone; the two are the same but in name.
+fn reflection(routes: Routes) -> Result<Routes, tonic_reflection::server::Error> {
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(daypass_proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
 }
 
 /// The parts of a broker over this store.

@@ -1,6 +1,6 @@
 //! Opening a store that was begun: what its first event fixed has to agree with the configuration.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{ffi::OsStr, fs, path::Path, sync::Arc};
 
 use daypass_core::{Action, Actor, ChangeId, Event};
 use daypass_credential::{Era, Revision, Timestamp};
@@ -56,11 +56,19 @@ pub(crate) fn key_encryption_key(path: &Path) -> Result<KeyEncryptionKey, Failur
 fn only_ours(path: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::MetadataExt;
     let meta = fs::metadata(path).map_err(|error| Failure::work("cannot look at the key file", error))?;
-    if meta.mode() & 0o077 == 0 {
+    if meta.mode() & others(path, std::env::var_os("CREDENTIALS_DIRECTORY").as_deref()) == 0 {
         return Ok(());
     }
     let text = format!("the key file `{}` can be read by others: run `chmod 600` on it", path.display());
     Err(Failure::Use(text, None))
+}
+
+/// The bits by which others than the owner read this file. A credential that the service manager hands to this process
+/// alone may carry an access list that names the process's user; the group's bits then say what the list may grant at the
+/// most, and nothing of a group.
+fn others(path: &Path, credentials: Option<&OsStr>) -> u32 {
+    let handed = credentials.filter(|folder| !folder.is_empty()).map(Path::new);
+    if handed.is_some_and(|folder| path.parent() == Some(folder)) { 0o007 } else { 0o077 }
 }
 
 /// What the first event says, if the configuration agrees with it.
