@@ -1,12 +1,9 @@
 //! Backups: made of a running broker or of one that stands still, and restored where there is no store.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, BufReader, IsTerminal, Read, Write},
-    os::unix::{
-        fs::{DirBuilderExt, OpenOptionsExt},
-        net::UnixStream,
-    },
+    os::unix::{fs::OpenOptionsExt, net::UnixStream},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -16,7 +13,7 @@ use daypass_store::{BackupError, Check, Options, Reader, RestoreError, Sled};
 
 use super::{
     command::Failure,
-    operator,
+    durable, operator,
     start::{begun, key_encryption_key, open_store, options, store_path},
 };
 use crate::{config::Config, keys::Cabinet};
@@ -174,8 +171,7 @@ pub(crate) async fn restore(config: &Config, from: &Path) -> Result<Summary, Fai
     let checked = check_file(from)?;
     let part = config.data_dir.join("store.restoring");
     let failed = |error| Failure::work(format!("cannot write `{}`", part.display()), error);
-    let mut folder = DirBuilder::new();
-    folder.recursive(true).mode(0o700).create(&config.data_dir).map_err(failed)?;
+    durable::folder(&config.data_dir).map_err(failed)?;
     if part.try_exists().map_err(failed)? {
         fs::remove_dir_all(&part).map_err(failed)?;
     }
