@@ -144,4 +144,13 @@ async fn a_backup_that_is_not_whole_leaves_nothing() {
     refused(&restore(&world, &file), 2, "does not open the keys in this backup");
     fs::write(&key, kept).unwrap();
     good(&restore(&world, &file));
+    let said = world.broker.command(&["restore", "--check", "--from"]).arg(&file).output().unwrap();
+    assert!(said.status.success());
+    assert_eq!(
+        fs::read_dir(world.broker.path())
+            .unwrap()
+            .filter(|e| e.as_ref().unwrap().path().ends_with(".part"))
+            .count(),
+        0
+    );
 }

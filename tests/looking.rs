@@ -121,6 +121,15 @@ async fn a_plan_tells_how_many_applications_a_cut_reaches() {
     );
 }
 
+/// What comes after the writer has lost their own rights would be refused, and the plan knows.
+#[tokio::test]
+async fn a_plan_in_which_the_writer_loses_the_right_to_write_ends_there() {
+    let world = World::new().await;
+    let planned = plan(&world.admin, vec![person("dana", &[]), person("zoe", &[])]).await.unwrap();
+    assert_eq!(changes(&planned)[0], ("person:dana", PlannedChange::Changed, false, 0));
+    assert_eq!(planned[1].reason, "not-allowed");
+}
+
 #[tokio::test]
 async fn plans_are_for_admins_and_of_a_bounded_size() {
     let world = World::new().await;
@@ -128,6 +137,14 @@ async fn plans_are_for_admins_and_of_a_bounded_size() {
     assert_eq!(reason(plan(&auditor, vec![vendor("initech", "")]).await), "not-allowed");
     let sync = world.application("sync", "sync").await;
     assert_eq!(reason(plan(sync.connection(), vec![]).await), "wrong-caller");
+    // A caller who may not plan is refused before anything of a large request is read, and no other method takes one.
+    let large = vec![v1::Object::default(); 500_000];
+    assert_eq!(reason(plan(&auditor, large).await), "not-allowed");
+    let long = v1::GetObjectRequest { id: "x".repeat(1 << 20) };
+    let answer = DirectoryServiceClient::new(sync.connection().channel()).get_object(long).await;
+    assert!(answer.unwrap_err().get_error_details().error_info().is_none(), "it was not even read");
+    let twice = vec![vendor("initech", ""), vendor("initech", "")];
+    assert_eq!(reason(plan(&world.admin, twice).await), "bad-request");
     let many = |count: usize| (0..count).map(|n| person(&format!("p{n}"), &[])).collect();
     assert_eq!(plan(&world.admin, many(2000)).await.unwrap().len(), 2000);
     assert_eq!(reason(plan(&world.admin, many(2001)).await), "bad-request");

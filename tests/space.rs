@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use daypass_sdk::{Application, Connection};
 use support::{Broker, World, id, mint};
 
 /// A file system of its own, of 96 MiB, in memory; it is unmounted in the end.
@@ -84,6 +85,9 @@ async fn ends_go_on_when_mints_are_refused_for_want_of_space() {
     let sync = world.application("sync", "sync").await;
     let verifier = world.verifier("billing-api").await;
     let (certificate, token) = mint(&sync).await.unwrap();
+    let code = world.code("application:courier").await;
+    let victim = world.broker.enroll("courier", &code).await.unwrap();
+    let victim = Application::over(Connection::open(&victim).await.unwrap()).unwrap();
     let reserve = small.0.join("reserve");
     assert_eq!(fs::metadata(&reserve).unwrap().len(), 16 << 20);
 
@@ -103,6 +107,10 @@ async fn ends_go_on_when_mints_are_refused_for_want_of_space() {
     noticed(async || !reserve.exists()).await;
     world.admin.end(&id("application:sync"), "its vendor is gone").await.unwrap();
     assert!(verifier.introspect("", Some(certificate.leaf())).await.unwrap().is_none());
+    // Neither does a full disk hide a theft: a spent code with another key suspends what it led to.
+    let thief = daypass_sdk::enroll(&world.broker.home("thief"), world.broker.address(), &code, None).await;
+    assert_eq!(support::reason(thief), "code-spent");
+    assert_eq!(support::reason(victim.connection().ping().await), "caller-dead");
     assert!(world.broker.log().contains("the disk is nearly full"), "{}", world.broker.log());
 
     fs::remove_file(small.filler()).unwrap();

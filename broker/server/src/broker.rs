@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use daypass_core::{Action, Actor, Event, Facts, PrivateId, Put, Stop, mint::judge_caller};
+use daypass_core::{Action, Actor, Event, Facts, Life, PrivateId, Put, Stop, mint::judge_caller};
 use daypass_credential::{Era, NodeId, Revision, Timestamp, Ttl};
 use daypass_store::{Change, CommitError, Lane, Store};
 use zeroize::Zeroizing;
@@ -68,6 +68,11 @@ pub(crate) enum Recorded<T> {
     Now(T, Option<Revision>),
     /// The same request was recorded before.
     Before(Revision, Box<Event>),
+}
+
+/// Does this end or suspend something? An alarm is no less urgent than an end.
+fn closes(puts: &[Put]) -> bool {
+    puts.iter().any(|put| put.cut && put.node.life != Life::Open)
 }
 
 impl Broker {
@@ -137,13 +142,14 @@ impl Broker {
         {
             return self.before(mark, revision).await;
         }
-        self.room_for(lane)?;
         for _ in 0..TRIES {
             let now = self.now_for(lane)?;
             let plan = match self.decide(&mut facts, |facts| decide(facts, now)).await? {
                 Decision::Settled(outcome) => return Ok(Recorded::Now(outcome, None)),
                 Decision::Write(plan) => *plan,
             };
+            let lane = if closes(&plan.puts) { lane.min(Lane::OwnEnd) } else { lane };
+            self.room_for(lane)?;
             let mut event = Event::new(self.stamp(), mark.id, plan.actor, plan.action);
             (event.request, event.puts) = (mark.digest, plan.puts);
             let change = Change { event, expect: facts.expectations(), private: plan.private };
@@ -178,7 +184,7 @@ impl Broker {
         }
     }
 
-    /// Ends go on as long as there is any space at all.
+    /// Ends and suspensions go on as long as there is any space at all.
     pub(crate) fn room_for(&self, lane: Lane) -> Result<(), Refusal> {
         match lane {
             Lane::End | Lane::OwnEnd => Ok(()),

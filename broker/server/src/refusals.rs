@@ -63,10 +63,11 @@ enum Weight {
 }
 
 impl Refusals {
-    fn known(&self, caller: &Name, actor: Actor, method: &Method, reason: &Reason) -> Weight {
+    /// Weighs a known caller's; without room on the disk it is counted until there is some.
+    fn known(&self, caller: &Name, actor: Actor, method: &Method, reason: &Reason, room: bool) -> Weight {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let full = table.events.len() >= ROWS && !table.events.contains_key(caller);
-        if !full {
+        if !full && room {
             let events = table.events.entry(caller.clone()).or_default();
             if *events < PER_MINUTE {
                 *events += 1;
@@ -78,10 +79,10 @@ impl Refusals {
     }
 
     /// Counts a stranger's; true for the first of its kind this minute, which is written at once.
-    fn stranger(&self, method: &Method, reason: &Reason) -> bool {
+    fn stranger(&self, method: &Method, reason: &Reason, room: bool) -> bool {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (None, method.clone(), reason.clone());
-        let first = !table.counts.contains_key(&key);
+        let first = room && !table.counts.contains_key(&key);
         table.count(key, Actor::Stranger, u64::from(!first));
         first
     }
@@ -119,7 +120,7 @@ impl Broker {
             return self.refused_stranger(method, refusal).await;
         }
         let (actor, reason) = (Actor::Code { enrollment: code.clone() }, refusal.reason());
-        if self.refusals.known(code, actor.clone(), method, &reason) == Weight::Event {
+        if self.refusals.known(code, actor.clone(), method, &reason, self.has_room()) == Weight::Event {
             tracing::info!(%method, enrollment = %code, %reason, "refused");
             self.write(actor, Action::Refused { method: method.clone(), reason }).await;
         }
@@ -133,7 +134,8 @@ impl Broker {
             return None;
         };
         let reason = refusal.reason();
-        match self.refusals.known(&call.caller.identity, call.actor(), &call.method, &reason) {
+        match self.refusals.known(&call.caller.identity, call.actor(), &call.method, &reason, self.has_room())
+        {
             Weight::Event => {
                 let Call { method, caller, .. } = call;
                 tracing::info!(%method, caller = %caller.subject, identity = %caller.identity, %reason, "refused");
@@ -148,18 +150,25 @@ impl Broker {
     pub(crate) async fn refused_stranger(&self, method: &Method, refusal: &Refusal) {
         let reason = refusal.reason();
         tracing::debug!(%method, %reason, "refused a stranger");
-        if self.refusals.stranger(method, &reason) {
+        if self.refusals.stranger(method, &reason, self.has_room()) {
             self.write(Actor::Stranger, Action::Refused { method: method.clone(), reason }).await;
         }
     }
 
     /// Writes the counts that wait.
     pub(crate) async fn write_counts(&self) {
+        if !self.has_room() {
+            return;
+        }
         for ((_, method, reason), actor, count) in self.refusals.take() {
             if count > 0 {
                 self.write(actor, Action::RefusalsCounted { method, reason, count }).await;
             }
         }
+    }
+
+    fn has_room(&self) -> bool {
+        self.room_for(Lane::Background).is_ok()
     }
 
     async fn write(&self, actor: Actor, action: Action) -> Option<Revision> {
@@ -189,21 +198,24 @@ mod tests {
     #[test]
     fn strangers_cost_one_event_at_once_and_one_count_a_minute() {
         let refusals = Refusals::default();
-        assert!(refusals.stranger(&METHOD, &REASON));
+        assert!(refusals.stranger(&METHOD, &REASON, true));
         for _ in 0..9999 {
-            assert!(!refusals.stranger(&METHOD, &REASON));
+            assert!(!refusals.stranger(&METHOD, &REASON, true));
         }
         let counts: Vec<u64> = refusals.take().into_iter().map(|(_, _, count)| count).collect();
         assert_eq!(counts, [9999]);
         assert!(refusals.take().is_empty());
-        assert!(refusals.stranger(&METHOD, &REASON), "after a quiet minute the next is the first again");
+        assert!(
+            refusals.stranger(&METHOD, &REASON, true),
+            "after a quiet minute the next is the first again"
+        );
     }
 
     #[test]
     fn a_known_caller_cannot_fill_the_log_either() {
         let refusals = Refusals::default();
         let name: Name = "x1".parse().unwrap();
-        let weigh = || refusals.known(&name, Actor::Stranger, &METHOD, &REASON);
+        let weigh = || refusals.known(&name, Actor::Stranger, &METHOD, &REASON, true);
         let events = (0..1000).filter(|_| weigh() == Weight::Event).count();
         assert_eq!(events, usize::try_from(PER_MINUTE).unwrap());
         let counted: u64 = refusals.take().into_iter().map(|(_, _, count)| count).sum();
@@ -212,12 +224,23 @@ mod tests {
     }
 
     #[test]
+    fn without_room_refusals_are_counted_until_there_is_some() {
+        let refusals = Refusals::default();
+        let name: Name = "x1".parse().unwrap();
+        assert_eq!(refusals.known(&name, Actor::Stranger, &METHOD, &REASON, false), Weight::Counted);
+        assert!(!refusals.stranger(&METHOD, &REASON, false));
+        let mut counts: Vec<u64> = refusals.take().into_iter().map(|(_, _, count)| count).collect();
+        counts.sort_unstable();
+        assert_eq!(counts, [1, 1]);
+    }
+
+    #[test]
     fn the_table_is_bounded() {
         let refusals = Refusals::default();
         for n in 0..3 * ROWS {
             let name: Name = format!("i{n}").parse().unwrap();
             for _ in 0..=PER_MINUTE {
-                refusals.known(&name, Actor::Stranger, &METHOD, &REASON);
+                refusals.known(&name, Actor::Stranger, &METHOD, &REASON, true);
             }
         }
         let table = refusals.table.lock().unwrap();

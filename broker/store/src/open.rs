@@ -40,3 +40,8 @@ pub enum OpenError {
 fn newer(by: Option<&str>) -> String {
     by.map_or_else(|| "the newer program".to_owned(), |version| format!("daypassd {version} or newer"))
 }
+
+/// Is this a version, and nothing that could steer a terminal?
+pub(crate) fn is_version(text: &str) -> bool {
+    (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-+".contains(&b))
+}

@@ -117,7 +117,7 @@ impl Sled {
         Self::start(path, Self::disk(path, options)?, check)
     }
 
-    /// Opens what lies in this directory, at the present schema, and checks nothing of it yet.
+    /// Opens what lies in this directory, and checks nothing of it yet but that its schema is not newer.
     fn disk(path: &Path, options: Options) -> Result<SledDisk, OpenError> {
         let failed = |source| OpenError::Io { path: path.to_owned(), source };
         if !data_file(path).try_exists().map_err(failed)? {
@@ -135,12 +135,14 @@ impl Sled {
         };
         let db = open_sled(path, &options, false)?;
         let disk = SledDisk::new(db, file, mark, options.sync).map_err(failed)?;
-        contained(|| disk.migrate(path))?;
+        contained(|| disk.refuse_newer())?;
         Ok(disk)
     }
 
     fn start(path: &Path, disk: SledDisk, check: Check) -> Result<Self, OpenError> {
+        // A store is written to only once it was found to be sound.
         let found = contained(|| disk.load(check))?;
+        contained(|| disk.migrate(path))?;
         let engine = Engine::start(disk, found);
         engine.map(Self).map_err(|source| OpenError::Io { path: path.to_owned(), source })
     }

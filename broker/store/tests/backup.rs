@@ -185,6 +185,15 @@ async fn a_newer_backup_is_refused() {
 }
 
 #[tokio::test]
+async fn what_a_backup_says_of_its_maker_steers_no_terminal() {
+    let whole = backup(&filled(1).await).await;
+    let text = String::from_utf8_lossy(&whole[22..80]).into_owned();
+    let at = text.find("0.1.0").unwrap() + 22;
+    let forged = [&whole[..at], b"\x1b[2J1", &whole[at + 5..]].concat();
+    assert!(matches!(read(&forged), Err(BackupError::Damaged(_))), "{:?}", read(&forged));
+}
+
+#[tokio::test]
 async fn a_backup_is_not_restored_over_a_store() {
     let (_kept, path) = place();
     let bytes = backup(&filled(3).await).await;

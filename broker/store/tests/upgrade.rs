@@ -96,6 +96,18 @@ async fn the_present_schema_is_not_for_the_first_version() {
     assert!(refused.to_string().contains("use daypassd 7.3.1 or newer"), "{refused}");
 }
 
+/// A store that is refused stays as it was, also for the program that wrote it.
+#[tokio::test]
+async fn a_damaged_store_is_not_brought_to_another_schema() {
+    let (_alone, _kept, path) = golden().await;
+    let ahead = u128::from(HEAD + 5) << 64 | u128::from(!(HEAD + 5));
+    fs::write(path.join("mark"), ahead.to_be_bytes()).unwrap();
+    let refused = Sled::open(&path, Options::default()).err().unwrap();
+    assert!(matches!(refused, OpenError::Damaged(_)), "{refused}");
+    let db = sled::open(&path).unwrap();
+    assert_eq!(&*db.get(b"m").unwrap().unwrap(), 1_u32.to_be_bytes());
+}
+
 #[tokio::test]
 async fn a_backup_of_an_upgraded_store_is_the_same_log() {
     let (_alone, kept, path) = golden().await;

@@ -1,6 +1,9 @@
 //! What writing objects would do: each is decided as a write is, on the state that those before it would leave.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use daypass_core::{
     Body, Facts, Life, Node, Stop, Stored,
@@ -51,13 +54,18 @@ impl Broker {
         if wishes.len() > MOST_OBJECTS {
             return Err(Refusal::bad("objects", format!("at most {MOST_OBJECTS} in one plan")));
         }
-        let mut facts = call.facts.clone();
-        self.decide(&mut facts, |facts| may_write(facts, &call.caller)).await?;
         let mut overlay = Overlay::new();
+        let mut named = HashSet::with_capacity(wishes.len());
         let mut planned = Vec::with_capacity(wishes.len());
         for wish in wishes {
+            if let Ok(wish) = &wish
+                && let id = Node::open(wish.body.clone()).id()
+                && !named.insert(id.clone())
+            {
+                return Err(Refusal::bad("objects", format!("`{id}` is named twice")));
+            }
             planned.push(match wish {
-                Ok(wish) => Ok(self.plan_object(wish, &mut overlay).await?),
+                Ok(wish) => Ok(self.plan_object(call, wish, &mut overlay).await?),
                 Err(refusal) => Err(refusal),
             });
         }
@@ -65,7 +73,12 @@ impl Broker {
         Ok(planned)
     }
 
-    async fn plan_object(&self, wish: ObjectWish, overlay: &mut Overlay) -> Result<Planned, Refusal> {
+    async fn plan_object(
+        &self,
+        call: &Call,
+        wish: ObjectWish,
+        overlay: &mut Overlay,
+    ) -> Result<Planned, Refusal> {
         let id = Node::open(wish.body.clone()).id();
         let stored = self.store.nodes(std::slice::from_ref(&id)).await?.into_iter().next().flatten();
         let at = stored.as_ref().map_or(Revision::ZERO, |stored| stored.revision);
@@ -74,7 +87,7 @@ impl Broker {
             None => None,
         };
         let decided = match self.with_text(wish.body, wish.text.as_deref(), &id).await {
-            Ok((body, _)) => self.decide_over(overlay, &body).await,
+            Ok((body, _)) => self.decide_over(call, overlay, &body).await,
             Err(refusal) => Err(refusal),
         };
         let change = match decided {
@@ -97,11 +110,11 @@ impl Broker {
         self.object(&mut facts, stored).await
     }
 
-    /// Decides a write on the store with the overlay before it.
-    async fn decide_over(&self, overlay: &Overlay, body: &Body) -> Result<Write, Refusal> {
+    /// Decides a write on the store with the overlay before it: also whether the caller may still write.
+    async fn decide_over(&self, call: &Call, overlay: &Overlay, body: &Body) -> Result<Write, Refusal> {
         let mut facts = Facts::default();
         loop {
-            match decide_write(&facts, body) {
+            match may_write(&facts, &call.caller).and_then(|()| decide_write(&facts, body)) {
                 Ok(write) => return Ok(write),
                 Err(Stop::Denied(denial)) => return Err(denial.into()),
                 Err(Stop::Need(id)) => match overlay.get(&id) {

@@ -11,13 +11,16 @@ use std::{
     time::Duration,
 };
 
-use daypass_core::{Facts, Shown, event::Method, mint::judge_caller};
+use daypass_core::{Facts, Shown, authority::may_write, event::Method, mint::judge_caller};
+use daypass_credential::NodeKind;
 use daypass_issuer::CertificateError;
+use http_body_util::Limited;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
 use super::{
     limits::{Limits, Who},
+    services::MAX_MESSAGE,
     status::status,
     table::{Callers, Row, find},
 };
@@ -106,6 +109,9 @@ where
                     }
                     Err(refused) => return Ok(refused.into_http()),
                 }
+                if row.keeps_small() {
+                    request = request.map(|body| Body::new(Limited::new(body, MAX_MESSAGE)));
+                }
                 inner.call(request).await
             };
             let answer = tokio::time::timeout(row.deadline, answered).await;
@@ -176,6 +182,10 @@ async fn judged(broker: &Broker, row: &Row, caller: &Shown, facts: &mut Facts) -
         Callers::Only(kind) if kind != caller.subject.kind => {
             Err(Refusal::WrongCaller { kind: caller.subject.kind })
         }
+        Callers::Writers if caller.subject.kind != NodeKind::Person => {
+            Err(Refusal::WrongCaller { kind: caller.subject.kind })
+        }
+        Callers::Writers => broker.decide(facts, |facts| may_write(facts, caller)).await,
         Callers::Only(_) | Callers::Known | Callers::Open => Ok(()),
     }
 }

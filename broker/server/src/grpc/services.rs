@@ -25,9 +25,10 @@ use crate::{
 };
 
 /// The largest message that is read.
-const MAX_MESSAGE: usize = 64 * 1024;
-/// The largest plan that is read: 2,000 objects of usual size. Only persons get as far as being read.
-const MAX_PLAN: usize = 4 * 1024 * 1024;
+pub(super) const MAX_MESSAGE: usize = 64 * 1024;
+/// The largest plan that is read: 2,000 objects of usual size. The gate lets only those through who may write, and keeps
+/// the messages of the service's other methods as small as all others.
+const MAX_PLAN: usize = 2 * 1024 * 1024;
 /// The most padding of a ping, in bytes.
 const MAX_PADDING: usize = 8 * 1024;
 

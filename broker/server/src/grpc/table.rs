@@ -15,6 +15,8 @@ pub(crate) enum Callers {
     Known,
     /// Only identities of this kind.
     Only(NodeKind),
+    /// Only persons who may write the directory: judged before anything they send is read.
+    Writers,
 }
 
 /// One method.
@@ -61,7 +63,7 @@ table! {
     "daypass.v1.DiagnosticsService/Ping", Callers::Known, 10 s, 4096;
     "daypass.v1.DirectoryService/GetObject", Callers::Known, 10 s, 256;
     "daypass.v1.DirectoryService/ListObjects", Callers::Only(NodeKind::Person), 10 s, 64;
-    "daypass.v1.DirectoryService/PlanObjects", Callers::Only(NodeKind::Person), 30 s, 4;
+    "daypass.v1.DirectoryService/PlanObjects", Callers::Writers, 30 s, 2;
     "daypass.v1.DirectoryService/PutObject", Callers::Only(NodeKind::Person), 10 s, 64;
     "daypass.v1.EnrollmentService/Enroll", Callers::Open, 10 s, 128;
     "daypass.v1.EnrollmentService/OpenEnrollment", Callers::Only(NodeKind::Person), 10 s, 64;
@@ -77,6 +79,16 @@ table! {
 /// Is this the method that ends things?
 const fn ends(path: &str) -> bool {
     matches!(path.as_bytes(), b"daypass.v1.OffboardingService/End")
+}
+
+/// The service of which one method takes large messages.
+const LARGE_SERVICE: &str = "daypass.v1.DirectoryService/";
+
+impl Row {
+    /// Is its message to be kept small apart from what its service takes?
+    pub(crate) fn keeps_small(&self) -> bool {
+        self.path.starts_with(LARGE_SERVICE) && self.callers != Callers::Writers
+    }
 }
 
 /// The path without our own package before it.

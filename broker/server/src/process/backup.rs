@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use daypass_core::Event;
 use daypass_credential::{Era, Revision};
 use daypass_store::{BackupError, Check, Options, Reader, RestoreError, Sled};
 
@@ -16,7 +17,11 @@ use super::{
     durable, operator,
     start::{begun, key_encryption_key, open_store, options, store_path},
 };
-use crate::{config::Config, keys::Cabinet};
+use crate::{
+    config::Config,
+    entropy::{Entropy, SystemEntropy},
+    keys::Cabinet,
+};
 
 /// What a backup holds, or what was restored from one.
 pub(crate) struct Summary {
@@ -48,13 +53,19 @@ impl Summary {
         );
         match self.era {
             None => text,
-            Some(era) => format!(
-                "{text}era {era}\nWhatever was ended after revision {events} is not ended here: compare with what you know \
-                 was offboarded since, and end it again before you serve.\n"
-            ),
+            Some(era) => format!("{text}era {era}\n{}", FORGOTTEN.replace("{}", &events.to_string())),
         }
     }
 }
+
+/// What whoever restores has to know.
+const FORGOTTEN: &str = "\
+If the broker went on after revision {}, this store has forgotten what came then:
+- what was ended since is alive again: end it again;
+- what was minted since cannot be ended until it expires (a day at the most, with the default lifetimes);
+- an instance that renewed its identity since is suspended when it renews next, and has to enrol again.
+Unless nothing came after the backup, wait until the longest lifetime is over before you serve.
+";
 
 /// Makes a backup of this configuration's broker, running or not, at `out`; `-` is standard output.
 pub(crate) async fn backup(config: &Config, out: &Path) -> Result<Summary, Failure> {
@@ -95,20 +106,20 @@ fn copy_to_file(input: impl Read, path: &Path) -> Result<(u64, u64), Failure> {
         let text = format!("`{}` is there already: a backup overwrites nothing", path.display());
         return Err(Failure::Use(text, None));
     }
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
+    // A name that nobody else can have made beforehand, nor another backup that is being made.
+    let id = <dyn Entropy>::bytes(&SystemEntropy::new())
+        .map_err(|error| Failure::work("no random bytes", error))?;
+    let part = path.with_added_extension(format!("{:016x}.part", u64::from_be_bytes(id)));
     let mut file = OpenOptions::new();
-    let mut file = file.write(true).create(true).truncate(true).mode(0o600).open(&part).map_err(failed)?;
+    let mut file = file.write(true).create_new(true).mode(0o600).open(&part).map_err(failed)?;
     let copied = copy(input, &mut file).and_then(|copied| {
         file.sync_all().map_err(failed)?;
-        fs::rename(&part, path).map_err(failed)?;
-        sync_folder_of(path).map_err(failed)?;
+        // A second name, since a rename would replace what came up meanwhile.
+        fs::hard_link(&part, path).map_err(failed)?;
         Ok(copied)
     });
-    if copied.is_err() {
-        let _gone = fs::remove_file(&part);
-    }
+    let _gone = fs::remove_file(&part);
+    sync_folder_of(path).map_err(failed)?;
     copied
 }
 
@@ -151,7 +162,14 @@ fn check(input: impl Read) -> Result<u64, Failure> {
     let mut progress = Progress::new("checked", reader.header().revision);
     let mut events = 0;
     for frame in &mut reader {
-        events = frame.map_err(unusable)?.revision.get();
+        let frame = frame.map_err(unusable)?;
+        Event::from_bytes(&frame.event).map_err(|error| {
+            Failure::Use(
+                format!("revision {} of the backup is no event", frame.revision),
+                Some(Box::new(error)),
+            )
+        })?;
+        events = frame.revision.get();
         progress.at(events);
     }
     Ok(events)

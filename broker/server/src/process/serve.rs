@@ -51,8 +51,10 @@ enum Stop {
 pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> Result<(), Failure> {
     every_method_is_listed()?;
     let kek = key_encryption_key(&config.key_file)?;
+    // Before the store is opened, which takes space itself: what is held back may be needed for that already.
+    let space = space(&config);
     let store = open_store(&config)?;
-    let broker = Arc::new(broker(&config, store.clone(), kek).await?);
+    let broker = Arc::new(broker(&config, store.clone(), kek, space).await?);
     let identity =
         server_identity(&broker, &config).map_err(|error| Failure::work("no server certificate", error))?;
     let tls = server_config(identity.clone()).map_err(|error| Failure::work("TLS", error))?;
@@ -146,6 +148,7 @@ async fn broker(
     config: &Config,
     store: Arc<dyn Store>,
     kek: daypass_issuer::KeyEncryptionKey,
+    space: Space,
 ) -> Result<Broker, Failure> {
     let begun = begun(&*store, config).await?;
     let last = store.head().borrow().at;
@@ -169,7 +172,7 @@ async fn broker(
             token_ttl: lifetimes.token,
         },
         refusals: Refusals::default(),
-        space: space(config),
+        space,
     })
 }
 

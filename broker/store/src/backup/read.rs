@@ -9,6 +9,8 @@ use daypass_credential::Revision;
 use ring::digest::{Context, SHA256};
 use zeroize::Zeroizing;
 
+use crate::{change::MAX_PRIVATE, open::is_version};
+
 use super::{BROKEN, END, EVENT, HEADER, Header, MAGIC, MAX_FRAME, PRIVATE};
 
 /// Why a backup cannot be used.
@@ -92,7 +94,9 @@ impl<R: Read> Reader<R> {
         }
         reader.take_in(kind, &payload);
         reader.header = serde_json::from_slice(&payload)
-            .map_err(|_| BackupError::Damaged("what it says of itself cannot be read"))?;
+            .ok()
+            .filter(|header: &Header| is_version(&header.made_by))
+            .ok_or(BackupError::Damaged("what it says of itself cannot be read"))?;
         let Header { event_schema: found, made_by, .. } = reader.header.clone();
         if found > event::SCHEMA {
             return Err(BackupError::Newer { found, known: event::SCHEMA, made_by });
@@ -107,7 +111,7 @@ impl<R: Read> Reader<R> {
     }
 
     fn advance(&mut self) -> Result<Option<Frame>, BackupError> {
-        let mut private = Vec::new();
+        let (mut private, mut beside) = (Vec::new(), 0);
         loop {
             let (kind, payload) = self.frame()?.ok_or_else(|| self.cut_short())?;
             match kind {
@@ -115,6 +119,10 @@ impl<R: Read> Reader<R> {
                     let (id, value) = payload
                         .split_first_chunk::<16>()
                         .ok_or(BackupError::Damaged("a value beside the log has no id"))?;
+                    beside += value.len();
+                    if beside > MAX_PRIVATE {
+                        return Err(BackupError::Damaged("more lies beside one event than is ever written"));
+                    }
                     private.push((PrivateId::new(*id), Zeroizing::new(value.to_vec())));
                     self.take_in(kind, &payload);
                 }

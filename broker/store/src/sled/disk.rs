@@ -20,7 +20,7 @@ use super::{
     layout::{node_key, node_value, private_key, run_first, run_key},
     load::load,
     mark::Mark,
-    migrate::migrate,
+    migrate::{known_version, migrate},
     nudge::Nudge,
 };
 use crate::{
@@ -46,7 +46,12 @@ impl SledDisk {
         Ok(Self { nudge, db, _last: last, file: DataFile::new(file), mark, sync })
     }
 
-    /// Brings a store of an older schema to the present one, durably, before anything else is read.
+    /// Refuses a store that a newer version wrote, before anything else of it is read.
+    pub(super) fn refuse_newer(&self) -> Result<(), OpenError> {
+        known_version(&self.db).map(drop)
+    }
+
+    /// Brings a store of an older schema to the present one, durably.
     pub(super) fn migrate(&self, path: &Path) -> Result<(), OpenError> {
         let failed = |source| OpenError::Io { path: path.to_owned(), source };
         let _writing = self.nudge.writing();

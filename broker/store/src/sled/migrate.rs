@@ -1,4 +1,5 @@
-//! Schema versions of the store: each step brings one version to the next, once, when the store is opened. A store of a
+//! Schema versions of the store: each step brings one version to the next, once, when the store was opened and found to
+//! be sound; a step that changes what the checks read has to say how the older version is checked. A store of a
 //! newer version is refused, and says which program wrote it.
 //!
 //! INVARIANT (all or nothing): a step and its version are one batch, and durable before anything is read; broken off in
@@ -7,7 +8,7 @@
 use sled::{Batch, Db};
 
 use super::layout::{SCHEMA, SCHEMA_KEY, WRITER_KEY};
-use crate::OpenError;
+use crate::{OpenError, open::is_version};
 
 /// What brings a store from one version to the next: the batch that it takes.
 type Step = fn(&Db, &mut Batch) -> Result<(), sled::Error>;
@@ -34,12 +35,7 @@ pub(super) fn begin(db: &Db) -> Result<(), sled::Error> {
 
 /// Brings the store to the present version.
 pub(super) fn migrate(db: &Db, sync: impl Fn() -> Result<(), OpenError>) -> Result<(), OpenError> {
-    let found = version(db)?;
-    if found > SCHEMA {
-        let by = db.get(WRITER_KEY).map_err(unreadable)?;
-        let by = by.and_then(|text| String::from_utf8(text.to_vec()).ok());
-        return Err(OpenError::Newer { found, known: SCHEMA, by: by.filter(|text| is_version(text)) });
-    }
+    let found = known_version(db)?;
     let done = usize::try_from(found).unwrap_or(usize::MAX).saturating_sub(1);
     for (step, to) in STEPS.iter().zip(2_u32..).skip(done) {
         let mut batch = Batch::default();
@@ -53,6 +49,17 @@ pub(super) fn migrate(db: &Db, sync: impl Fn() -> Result<(), OpenError>) -> Resu
     Ok(())
 }
 
+/// The store's version, unless it is newer than this program knows.
+pub(super) fn known_version(db: &Db) -> Result<u32, OpenError> {
+    let found = version(db)?;
+    if found > SCHEMA {
+        let by = db.get(WRITER_KEY).map_err(unreadable)?;
+        let by = by.and_then(|text| String::from_utf8(text.to_vec()).ok());
+        return Err(OpenError::Newer { found, known: SCHEMA, by: by.filter(|text| is_version(text)) });
+    }
+    Ok(found)
+}
+
 fn version(db: &Db) -> Result<u32, OpenError> {
     let value = db.get(SCHEMA_KEY).map_err(unreadable)?;
     let version = value.and_then(|value| value.as_ref().try_into().ok()).map(u32::from_be_bytes);
@@ -61,11 +68,6 @@ fn version(db: &Db) -> Result<u32, OpenError> {
             "it has no schema version; if it was never used, its creation broke off".to_owned(),
         )
     })
-}
-
-/// Is this a version, and nothing that could steer a terminal?
-fn is_version(text: &str) -> bool {
-    (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-+".contains(&b))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
