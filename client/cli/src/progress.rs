@@ -1,7 +1,7 @@
 //! What is under way, for whoever waits: one line on standard error that is rewritten in place. It appears only on a
 //! terminal, and only once a second is over; when it is dropped, or something else is printed, it is gone.
 //!
-//! ```ignore
+//! ```text
 //! let progress = Progress::start(console, "writing objects", Some(1_000));
 //! for object in objects {
 //!     put(object).await?;

@@ -3,7 +3,7 @@
 //!
 //! A table is filled row by row and handed to [`Console::show`] as a text:
 //!
-//! ```ignore
+//! ```text
 //! let mut table = Table::new([Column::left("id"), Column::right("written"), Column::left("purpose").gives_way()]);
 //! table.row(["application:sync", "17", "fetches invoices each night"]);
 //! console.show(&shape, || table.text(console.width()))
