@@ -158,7 +158,10 @@ async fn a_rotation_that_broke_off_goes_on_where_it_was() {
     // What stands in the folder if it breaks off after the first file: the next pair written down, the key replaced.
     let next = desk.json("sync", &["cert", "--audience", "billing", "--out", "next"]).await;
     let read = |name: &str| fs::read_to_string(desk.cli.folder().join("next").join(name)).unwrap();
+    let sync = desk.world.broker.home("sync").identity().unwrap();
     let journal = toml::toml! {
+        subject = "application:sync"
+        root = ""
         old = 0
         revision = 0
         expires_at = 0
@@ -169,12 +172,24 @@ async fn a_rotation_that_broke_off_goes_on_where_it_was() {
     };
     let mut journal = journal;
     let number = |value: u64| toml::Value::Integer(i64::try_from(value).unwrap());
+    let root: String = sync.root_fingerprint().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    journal["root"] = "0".repeat(64).into();
     journal["old"] = number(old);
     journal["revision"] = number(next["revision"].as_u64().unwrap());
     journal["expires_at"] = number((support::now() + 600) * 1000);
     journal["key"] = read("key.pem").into();
     journal["certificate"] = read("cert.pem").into();
-    fs::write(folder.join(".rotation.toml"), toml::to_string(&journal).unwrap()).unwrap();
+    let write = |journal: &toml::Table| {
+        let text = toml::to_string(journal).unwrap();
+        daypass_sdk::write_private(&folder.join(".rotation.toml"), text.as_bytes()).unwrap();
+    };
+    // At another broker the old number is another credential.
+    write(&journal);
+    let other = desk.run("sync", &["credential", "rotate", "--cert", "billing", "--yes"]).await;
+    assert_eq!(other.code, 6, "{other:?}");
+    assert!(fits(&folder) && desk.alive(old).await);
+    journal["root"] = root.into();
+    write(&journal);
     fs::write(folder.join("key.pem"), read("key.pem")).unwrap();
     assert!(!fits(&folder));
 
@@ -187,7 +202,7 @@ async fn a_rotation_that_broke_off_goes_on_where_it_was() {
 
     // Where the old one cannot be ended, it says what to do, and keeps what it was about.
     journal["old"] = number(1);
-    fs::write(folder.join(".rotation.toml"), toml::to_string(&journal).unwrap()).unwrap();
+    write(&journal);
     let partial = desk.run("sync", &["credential", "rotate", "--cert", "billing", "--yes"]).await;
     assert_eq!(partial.code, 5, "{partial:?}");
     assert!(partial.stderr.contains("credential:1 could not be ended"), "{partial:?}");

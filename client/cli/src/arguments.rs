@@ -8,7 +8,7 @@ use std::{
 
 use clap::{
     ArgMatches, Args, ColorChoice, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
-    ValueEnum, error::ErrorKind,
+    ValueEnum, error::ErrorKind, parser::ValueSource,
 };
 use daypass_credential::Name;
 
@@ -47,7 +47,7 @@ pub(crate) struct Arguments {
 /// Where the identity lives.
 #[derive(Debug, Args)]
 pub(crate) struct Where {
-    /// The folder that the identity lives in; counts more than any context.
+    /// The folder that the identity lives in; counts more than any context, unless that is typed and this is not.
     #[arg(long, global = true, value_name = "DIR", env = "DAYPASS_HOME", help_heading = "Everywhere")]
     home: Option<PathBuf>,
     /// The context that is meant [default: what `daypass context use` chose, else `default`].
@@ -56,6 +56,13 @@ pub(crate) struct Where {
 }
 
 impl Where {
+    /// Was a context typed, and a folder only found in the environment? What is typed is what is meant.
+    fn prevails(matches: &ArgMatches) -> bool {
+        let below = std::iter::successors(Some(matches), |at| at.subcommand().map(|(_, below)| below));
+        let from = |id: &str, source| below.clone().any(|at| at.value_source(id) == Some(source));
+        from("context", ValueSource::CommandLine) && !from("home", ValueSource::CommandLine)
+    }
+
     pub(crate) fn said(self) -> Said {
         Said { home: self.home, context: self.context }
     }
@@ -126,7 +133,12 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<(Arguments, String), Exi
     let verb = named_verb(&command, &arguments);
     let read = command.try_get_matches_from(arguments).and_then(|mut matches| {
         let path = path(&matches);
-        Arguments::from_arg_matches_mut(&mut matches).map(|parsed| (parsed, path))
+        let typed = Where::prevails(&matches);
+        let mut parsed = Arguments::from_arg_matches_mut(&mut matches)?;
+        if typed {
+            parsed.home.home = None;
+        }
+        Ok((parsed, path))
     });
     read.map_err(|error| explain(&error, verb.as_deref()))
 }
@@ -206,6 +218,18 @@ are described in client/cli/docs/json.md, and are stable.";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_context_that_is_typed_counts_more_than_a_folder_in_the_environment() {
+        // Where the folder comes from cannot be set here without touching the environment of other tests, so that the rule
+        // itself is asked.
+        let read = |words: &[&str]| Arguments::command().try_get_matches_from(words).unwrap();
+        assert!(Where::prevails(&read(&["daypass", "--context", "staging", "ping"])));
+        assert!(Where::prevails(&read(&["daypass", "ping", "--context", "staging"])));
+        assert!(!Where::prevails(&read(&["daypass", "ping"])));
+        assert!(!Where::prevails(&read(&["daypass", "--home", "x", "--context", "staging", "ping"])));
+        assert!(!Where::prevails(&read(&["daypass", "--home", "x", "ping"])));
+    }
 
     #[test]
     fn the_arguments_fit_together() {

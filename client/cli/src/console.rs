@@ -220,7 +220,8 @@ const USUAL_WIDTH: usize = 80;
 
 /// Could this character move a cursor, change a colour, or turn a line around?
 fn steers(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A text for a terminal: lines stay lines, all else that steers is written out.

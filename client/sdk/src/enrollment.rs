@@ -117,6 +117,13 @@ pub(crate) async fn renew_with(
     if let Some(known) = known
         && known.revision() != identity.revision()
     {
+        // Going back would renew a second time what was renewed already, and suspend the identity.
+        if identity.revision() < known.revision() {
+            return Err(Error::BadInput(format!(
+                "`{}` holds an older certificate than the one in use: an old copy of it was put back",
+                home.folder().display()
+            )));
+        }
         return same(home, known, identity).map(Next::Found);
     }
     let connection = Connection::open_with(&identity, options).await?;

@@ -147,10 +147,12 @@ impl Inner {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Says that a renewal failed, and when the next is to be tried: not any more if the identity is over.
+    /// Says that a renewal failed, and when the next is to be tried: not any more if the broker says that the identity is
+    /// over. This machine's clock alone does not decide that: it may be the one that is wrong.
     fn failed(&self, error: Error, held: &Held, tries: u32) -> Option<Duration> {
         let left = held.life.left();
-        let pause = (!is_final(&error) && !left.is_zero()).then(|| pause(left, tries, entropy::part()));
+        let left = if left.is_zero() { LONGEST_PAUSE.saturating_mul(10) } else { left };
+        let pause = (!is_final(&error)).then(|| pause(left, tries, entropy::part()));
         self.connection.options().observer.tell(&Event::RenewalFailed { error: &error, pause });
         let (error, until) = (Arc::new(error), held.identity.expires_at());
         self.standing.send_replace(match pause {

@@ -63,6 +63,7 @@ Examples:
 pub(crate) async fn certificate(wish: Certificate, home: &Home, console: &Console) -> Result<(), Failure> {
     let application = application(home).await?;
     let pair = Pair::to_be_in(&wish.out)?;
+    let _alone = pair.alone()?;
     let minted = application.certificate(&wish.audience, wish.ttl).await;
     let minted = nearer(minted, &wish.audience, &application).await?;
     pair.write(&minted)?;

@@ -6,18 +6,24 @@
 
 use std::{
     fs::{self, File},
-    io,
+    io::Read as _,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 use daypass_credential::{NodeId, Revision, Timestamp};
 use daypass_sdk::{
-    ClientCertificate, Error, Token, certificates_to_pem, make_private_folder, write_private, write_public,
+    ClientCertificate, Error, Identity, Token, certificates_to_pem, make_private_folder, write_private,
+    write_public,
+};
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
 };
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::{failure::Failure, leftovers};
+use crate::{context::Fingerprint, failure::Failure, leftovers};
 
 /// A folder with `key.pem` and `cert.pem` in it.
 #[derive(Debug, Clone)]
@@ -79,11 +85,7 @@ impl Pair {
     /// The rotation that was broken off here, if one was.
     pub(super) fn rotation(&self) -> Result<Option<Rotation>, Failure> {
         let path = self.journal();
-        let text = match fs::read_to_string(&path).map(Zeroizing::new) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(Error::Files { path, source }.into()),
-        };
+        let Some(text) = own(&path)? else { return Ok(None) };
         // Why it cannot be read is not repeated: the message would quote the file, and a key is in it.
         toml::from_str(&text).map(Some).map_err(|_| {
             Failure::bad(format!("`{}` is damaged", path.display())).then(
@@ -117,10 +119,41 @@ impl Pair {
     }
 }
 
+/// Reads a file of ours, if it is there. What it says is carried out without a question, so that it has to be a plain
+/// file that this user, and nobody else, can have written.
+fn own(path: &Path) -> Result<Option<Zeroizing<String>>, Failure> {
+    let failed = |source| Failure::from(Error::Files { path: path.to_owned(), source });
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::LOOP) => return Err(not_ours(path)),
+        Err(error) => return Err(failed(error.into())),
+    };
+    let meta = file.metadata().map_err(failed)?;
+    if !meta.is_file() || meta.uid() != rustix::process::geteuid().as_raw() || meta.mode() & 0o077 != 0 {
+        return Err(not_ours(path));
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.take(LONGEST_JOURNAL).read_to_string(&mut text).map_err(failed)?;
+    Ok(Some(text))
+}
+
+fn not_ours(path: &Path) -> Failure {
+    Failure::bad(format!("`{}` is not this user's alone, and is not followed", path.display()))
+        .then("find out who made it, and remove it")
+}
+
+/// A key, a certificate with its CA, a token and some words.
+const LONGEST_JOURNAL: u64 = 64 * 1024;
+
 /// A replacement that is under way.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rotation {
+    /// Whose it is, and at the broker with which root: nobody else goes on with it.
+    subject: NodeId,
+    root: Fingerprint,
     /// To be ended once the new one is in place.
     old: u64,
     pub(super) revision: u64,
@@ -143,8 +176,10 @@ pub(super) struct RotatedToken {
 }
 
 impl Rotation {
-    pub(super) fn new(old: Revision, audience: String, new: &ClientCertificate) -> Self {
+    pub(super) fn new(owner: &Identity, old: Revision, audience: String, new: &ClientCertificate) -> Self {
         Self {
+            subject: owner.subject().clone(),
+            root: owner.root_fingerprint().into(),
             old: old.get(),
             revision: new.revision.get(),
             expires_at: new.expires_at,
@@ -169,6 +204,16 @@ impl Rotation {
         Ok(self)
     }
 
+    /// Refuses to go on as somebody else, or at another broker: there the old number is another credential.
+    pub(super) fn demand(&self, owner: &Identity) -> Result<(), Failure> {
+        if self.subject == *owner.subject() && self.root == owner.root_fingerprint().into() {
+            return Ok(());
+        }
+        let begun = format!("`{}` at the broker with root sha256 {}", self.subject, self.root);
+        Err(Failure::OtherRoot(format!("the rotation that was broken off here is that of {begun}"))
+            .then("choose that identity: --context NAME or --home DIR"))
+    }
+
     pub(super) fn old(&self) -> NodeId {
         NodeId::credential(Revision::new(self.old))
     }
@@ -191,6 +236,8 @@ mod tests {
 
     fn rotation(folder: &Path) -> Rotation {
         Rotation {
+            subject: "application:sync".parse().unwrap(),
+            root: daypass_credential::Digest::new([7; 32]).into(),
             old: 16,
             revision: 18,
             expires_at: Timestamp::from_secs(900),
@@ -246,5 +293,22 @@ mod tests {
     fn secrets_are_not_printed_by_accident() {
         let text = format!("{:?}", rotation(Path::new("/x")));
         assert!(!text.contains("new key") && !text.contains("new token"), "{text}");
+    }
+
+    #[test]
+    fn a_journal_that_somebody_else_can_have_written_is_not_followed() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let pair = Pair::to_be_in(folder.path()).unwrap();
+        assert!(pair.rotation().unwrap().is_none());
+        pair.begin(&rotation(folder.path())).unwrap();
+        assert!(pair.rotation().unwrap().is_some());
+        fs::set_permissions(pair.journal(), fs::Permissions::from_mode(0o620)).unwrap();
+        assert!(pair.rotation().unwrap_err().message().contains("not this user's alone"));
+        fs::set_permissions(pair.journal(), fs::Permissions::from_mode(0o600)).unwrap();
+        let aside = folder.path().join("aside");
+        fs::rename(pair.journal(), &aside).unwrap();
+        symlink(&aside, pair.journal()).unwrap();
+        assert!(pair.rotation().unwrap_err().message().contains("not this user's alone"));
     }
 }

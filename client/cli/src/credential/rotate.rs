@@ -55,7 +55,9 @@ pub(super) async fn run(wish: Wish, home: &Home, console: &Console) -> Result<()
     let pair = Pair::in_folder(&wish.folder)?;
     let _alone = pair.alone()?;
     let application = application(home).await?;
+    let owner = home.identity()?;
     if let Some(rotation) = pair.rotation()? {
+        rotation.demand(&owner)?;
         console.say(format_args!("a rotation was broken off in {}: going on with it", wish.folder.display()));
         let ended = carry_out(&pair, &rotation, &application, &wish).await?;
         if !is_over(rotation.expires_at) {
@@ -73,7 +75,7 @@ pub(super) async fn run(wish: Wish, home: &Home, console: &Console) -> Result<()
         console.confirm("replace it, and end the old one?")?;
     }
     let new = application.certificate(&audience, wish.ttl).await?;
-    let mut rotation = Rotation::new(record.revision, audience.to_string(), &new);
+    let mut rotation = Rotation::new(&owner, record.revision, audience.to_string(), &new);
     if let (Some(file), Some(scopes)) = (&wish.token, &scopes) {
         let request = TokenRequest { audience: &audience, scopes, certificate: Some(new.leaf()), ttl: None };
         rotation = rotation.with_token(file, &application.token(&request).await?)?;

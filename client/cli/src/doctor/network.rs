@@ -146,9 +146,16 @@ fn proof(
     }
 }
 
+/// Whoever answers chooses these words: they are one short line, whatever is in them.
+fn one_line(words: &str) -> String {
+    words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(120).collect()
+}
+
 fn signer(certificate: &CertificateDer<'_>) -> String {
-    X509Certificate::from_der(certificate)
-        .map_or_else(|_| "somebody else".into(), |(_, parsed)| format!("`{}`", parsed.issuer()))
+    X509Certificate::from_der(certificate).map_or_else(
+        |_| "somebody else".into(),
+        |(_, parsed)| format!("`{}`", one_line(&parsed.issuer().to_string())),
+    )
 }
 
 /// The certificates that are shown there. Whoever shows them is told nothing, and believed nothing.

@@ -197,8 +197,12 @@ impl Audience {
 
     /// May something new be bound to it?
     fn is_usable(&self, certificate: &Certificate) -> bool {
+        !self.is_spurned(certificate) && !certificate.life.due_in().is_zero()
+    }
+
+    fn is_spurned(&self, certificate: &Certificate) -> bool {
         let spurned = *self.spurned.lock().unwrap_or_else(PoisonError::into_inner);
-        certificate.certificate.revision > spurned && !certificate.life.due_in().is_zero()
+        certificate.certificate.revision <= spurned
     }
 }
 
@@ -239,6 +243,10 @@ impl Shared {
             // The certificate that was held rests on something that was cut; or an answer was lost for so long that what
             // it gave is over. Of something new neither is true.
             Err(error) if matches!(error.reason(), Some(CERTIFICATE_DEAD | ANSWER_OVER)) => {
+                self.mint_once(place, audience, scopes).await
+            }
+            // Its certificate was turned down while it was on its way.
+            Ok(minted) if place.is_spurned(&minted.certificate) => {
                 self.mint_once(place, audience, scopes).await
             }
             minted => minted,

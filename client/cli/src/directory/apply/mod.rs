@@ -5,7 +5,7 @@ mod plan;
 mod show;
 mod write;
 
-use std::path::PathBuf;
+use std::{io::IsTerminal as _, path::PathBuf};
 
 use clap::Args;
 use daypass_sdk::{Directory, Home};
@@ -104,6 +104,11 @@ fn is_refused(refused: usize, plan: &Plan) -> Failure {
 fn may_cut(plan: &Plan, console: &Console) -> Result<bool, Failure> {
     let mut cuts = plan.steps().filter(|step| step.cuts());
     let Some(first) = cuts.next() else { return Ok(true) };
+    console.must_ask()?;
+    // Whoever is asked sees what is asked, also where the data goes into a file.
+    if console.is_json() || !std::io::stdout().is_terminal() {
+        console.tell(text(plan));
+    }
     let what = match cuts.count() {
         0 => first.id.to_string(),
         more => format!("{} objects", more + 1),
