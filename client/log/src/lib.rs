@@ -1,9 +1,10 @@
-//! The Merkle tree over the log, as broker, command line and SDK share it: hashes, tiles, proofs, signed
-//! checkpoints. The leaf of revision *n* has index *n* − 1. No I/O but what a caller
+//! The Merkle tree over the log, as broker, command line and SDK share it: hashes, tiles, proofs, signed checkpoints,
+//! and exports that show where they were changed. The leaf of revision *n* has index *n* − 1. No I/O but what a caller
 //! hands in, no clock, no runtime, and no private key: signing is the caller's.
 
 mod checkpoint;
 mod edge;
+pub mod export;
 mod hash;
 mod key;
 mod note;

@@ -1,4 +1,5 @@
-//! The tree over the log from the outside: known vectors, a second implementation, every way to spoil a proof, or a note.
+//! The tree over the log from the outside: known vectors, a second implementation, every way to spoil a proof, a note or
+//! an export.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,7 +10,11 @@
 )]
 
 mod checkpoint;
+mod export;
+mod faults;
+mod golden;
 mod known;
+mod mutants;
 mod note;
 mod peer;
 mod proof;

@@ -4,7 +4,10 @@
 use std::convert::Infallible;
 
 use daypass_credential::Era;
-use daypass_log::{Checkpoint, Hash, Root, SignedCheckpoint, Tile, TileSource, VerifierKey};
+use daypass_log::{
+    Checkpoint, Hash, Root, SignedCheckpoint, Tile, TileSource, VerifierKey,
+    export::{self, Fault, ReadError, Reader},
+};
 use proptest::prelude::*;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
@@ -46,6 +49,17 @@ impl Log {
 
     pub(crate) fn checkpoint(&self) -> SignedCheckpoint {
         signed(ORIGIN, self.root(), &pair(7))
+    }
+
+    pub(crate) fn export(&self) -> Vec<u8> {
+        self.export_with(&self.checkpoint())
+    }
+
+    /// What the log exports with a checkpoint that need not be its own.
+    pub(crate) fn export_with(&self, checkpoint: &SignedCheckpoint) -> Vec<u8> {
+        let mut out = Vec::new();
+        export::write(&mut out, checkpoint, self, self.entries.iter().map(Ok::<_, Infallible>)).unwrap();
+        out
     }
 }
 
@@ -110,4 +124,26 @@ pub(crate) fn signed(origin: &str, root: Root, pair: &Ed25519KeyPair) -> SignedC
 
 pub(crate) fn hex(hash: &Hash) -> String {
     hash.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads an export to the end.
+pub(crate) fn verify(export: &[u8], known: Option<Root>) -> Result<SignedCheckpoint, Fault> {
+    verify_by(export, &keys(), known)
+}
+
+pub(crate) fn verify_by(
+    export: &[u8],
+    keys: &[VerifierKey],
+    known: Option<Root>,
+) -> Result<SignedCheckpoint, Fault> {
+    match Reader::new(export, keys, known).and_then(|reader| reader.verify(|_| {})) {
+        Ok(checkpoint) => Ok(checkpoint),
+        Err(ReadError::Fault(fault)) => Err(fault),
+        Err(ReadError::In(error)) => panic!("memory is readable: {error}"),
+    }
+}
+
+/// Its lines, each with its end.
+pub(crate) fn lines(export: &[u8]) -> Vec<Vec<u8>> {
+    export.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
 }
