@@ -26,6 +26,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     ("store", "broker/store", &["credential", "core"]),
     ("issuer", "broker/issuer", &["credential", "core"]),
     ("broker", "broker/server", &["credential", "core", "store", "issuer", "proto"]),
+    ("log", "client/log", &["credential"]),
     ("sdk", "client/sdk", &["credential", "proto"]),
     ("cli", "client/cli", &["credential", "proto", "sdk", "broker"]),
 ];
