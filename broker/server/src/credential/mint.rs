@@ -4,7 +4,7 @@ use daypass_core::{
     Action, Event, Facts, Permit, Stop,
     event::{CertificateRecord, TokenRecord},
 };
-use daypass_credential::{Lineage, NodeId, Rests, Revision, Timestamp, standing};
+use daypass_credential::{Dead, Lineage, NodeId, Rests, Revision, Timestamp, standing};
 use daypass_store::Lane;
 
 use crate::{
@@ -84,9 +84,11 @@ impl Broker {
 
     /// Is a credential of this broker alive, by its expiry and by the store as it is now?
     pub(crate) async fn alive(&self, rests: &Rests<'_>, now: Timestamp) -> Result<bool, Refusal> {
-        if rests.exp <= now {
-            return Ok(false);
-        }
+        Ok(rests.exp > now && self.standing(rests).await?.is_ok())
+    }
+
+    /// Law 3, by the store as it is now: is what a credential rests on uncut? Its expiry is not looked at.
+    pub(crate) async fn standing(&self, rests: &Rests<'_>) -> Result<Result<(), Dead>, Refusal> {
         let ids: Vec<NodeId> =
             rests.lineage.nodes().iter().cloned().chain([NodeId::credential(rests.rev)]).collect();
         let nodes = self.store.nodes(&ids).await?;
@@ -94,6 +96,6 @@ impl Broker {
             let at = ids.iter().position(|known| known == id)?;
             nodes.get(at)?.as_ref()?.cut
         };
-        Ok(standing(rests, self.era, Timestamp::ZERO, cut_of).is_ok())
+        Ok(standing(rests, self.era, Timestamp::ZERO, cut_of))
     }
 }

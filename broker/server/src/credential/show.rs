@@ -5,9 +5,7 @@ use daypass_core::{
     authority::may_read,
     event::{Bound, CertificateRecord, TokenRecord},
 };
-use daypass_credential::{
-    Dead, Lineage, Name, NodeId, NodeKind, Rests, Revision, ScopeSet, Timestamp, standing,
-};
+use daypass_credential::{Dead, Lineage, Name, NodeId, NodeKind, Rests, Revision, ScopeSet, Timestamp};
 
 use crate::{broker::Broker, call::Call, refusal::Refusal};
 
@@ -131,14 +129,7 @@ impl Broker {
     async fn death(&self, revision: Revision, record: &CredentialRecord) -> Result<Option<Death>, Refusal> {
         let (_, exp, _) = record.life();
         let rests = Rests { era: self.era, rev: revision, exp, lineage: record.lineage() };
-        let ids: Vec<NodeId> =
-            rests.lineage.nodes().iter().cloned().chain([NodeId::credential(revision)]).collect();
-        let nodes = self.store.nodes(&ids).await?;
-        let cut_of = |id: &NodeId| {
-            let at = ids.iter().position(|known| known == id)?;
-            nodes.get(at)?.as_ref()?.cut
-        };
-        Ok(match standing(&rests, self.era, Timestamp::ZERO, cut_of) {
+        Ok(match self.standing(&rests).await? {
             Err(Dead::Cut { node, cut }) => Some(Death::Cut { node, at: cut }),
             Err(Dead::OtherEra | Dead::BelowHorizon) => Some(Death::Expired),
             Ok(()) if exp <= self.trusted_now()? => Some(Death::Expired),
