@@ -3,7 +3,7 @@
 use crate::{
     event::{Action, Event},
     node::Body,
-    text::PrivateId,
+    text::{PrivateId, TextRef},
 };
 
 impl Event {
@@ -15,19 +15,30 @@ impl Event {
     }
 }
 
-const fn beside(body: &Body) -> Option<PrivateId> {
+impl Body {
+    /// Where its free text lies, if it has one.
+    #[must_use]
+    pub const fn free_text(&self) -> Option<TextRef> {
+        match self {
+            Self::Application(application) => Some(application.purpose),
+            Self::Person(person) => Some(person.contact),
+            Self::Vendor(_)
+            | Self::Contract(_)
+            | Self::Audience(_)
+            | Self::Verifier(_)
+            | Self::Identity(_)
+            | Self::Credential(_)
+            | Self::Key(_)
+            | Self::Enrollment(_)
+            | Self::Roster(_) => None,
+        }
+    }
+}
+
+fn beside(body: &Body) -> Option<PrivateId> {
     match body {
-        Body::Application(application) => Some(application.purpose.id),
-        Body::Person(person) => Some(person.contact.id),
         Body::Key(key) => Some(key.sealed),
-        Body::Vendor(_)
-        | Body::Contract(_)
-        | Body::Audience(_)
-        | Body::Verifier(_)
-        | Body::Identity(_)
-        | Body::Credential(_)
-        | Body::Enrollment(_)
-        | Body::Roster(_) => None,
+        other => other.free_text().map(|text| text.id),
     }
 }
 

@@ -8,7 +8,6 @@ use daypass_core::{
 };
 use daypass_credential::{Name, NodeId, NodeKind};
 
-use super::put::text_of;
 use crate::{broker::Broker, call::Call, refusal::Refusal, text};
 
 /// An object as it stands.
@@ -66,7 +65,7 @@ impl Broker {
     pub(super) async fn object(&self, facts: &mut Facts, stored: Arc<Stored>) -> Result<Object, Refusal> {
         let id = stored.node.id();
         let effective = self.decide(facts, |facts| effective_life(facts, &id)).await?;
-        let text = match text_of(&stored.node.body) {
+        let text = match stored.node.body.free_text() {
             Some(reference) => text::read(&*self.store, reference).await?,
             None => None,
         };

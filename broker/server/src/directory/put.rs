@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use daypass_core::{
-    Action, Body, Denial, Node, PrivateId, Put, Stop, TextRef,
+    Action, Body, Denial, Node, PrivateId, Put, Stop,
     authority::may_write,
     directory::{Write, decide_write},
     node::{Key, KeyAlgorithm, KeyPurpose},
@@ -141,7 +141,7 @@ impl Broker {
         let words = words.unwrap_or_default();
         text::checked(field, words, 1000)?;
         let stored = self.store.nodes(std::slice::from_ref(id)).await?.into_iter().next().flatten();
-        let old = stored.and_then(|stored| text_of(&stored.node.body));
+        let old = stored.and_then(|stored| stored.node.body.free_text());
         let kept = text::keep(&*self.store, &*self.entropy, words, old).await?;
         let body = match body {
             Body::Application(mut application) => {
@@ -178,22 +178,5 @@ pub(crate) fn ca_plan(purpose: KeyPurpose, now: Timestamp) -> KeyPlan {
         algorithm: KeyAlgorithm::Es256,
         not_before: now.before(CA_HEAD_START),
         not_after: now.after(CA_LIFE),
-    }
-}
-
-/// Where an object's free text lies, if it has one.
-pub(crate) fn text_of(body: &Body) -> Option<TextRef> {
-    match body {
-        Body::Application(application) => Some(application.purpose),
-        Body::Person(person) => Some(person.contact),
-        Body::Vendor(_)
-        | Body::Contract(_)
-        | Body::Audience(_)
-        | Body::Verifier(_)
-        | Body::Identity(_)
-        | Body::Credential(_)
-        | Body::Key(_)
-        | Body::Enrollment(_)
-        | Body::Roster(_) => None,
     }
 }
