@@ -3,7 +3,8 @@
 use std::{env, fs, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["credential", "diagnostics", "directory", "enrollment", "offboarding", "verification"];
+    let files =
+        ["audit", "credential", "diagnostics", "directory", "enrollment", "offboarding", "verification"];
     let files: Vec<String> = files.iter().map(|name| format!("daypass/v1/{name}.proto")).collect();
     println!("cargo:rerun-if-changed=daypass");
     let descriptors = protox::compile(&files, ["."])?;

@@ -25,10 +25,10 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     ("core", "broker/core", &["credential"]),
     ("store", "broker/store", &["credential", "core"]),
     ("issuer", "broker/issuer", &["credential", "core"]),
-    ("broker", "broker/server", &["credential", "core", "store", "issuer", "proto"]),
+    ("broker", "broker/server", &["credential", "log", "core", "store", "issuer", "proto"]),
     ("log", "client/log", &["credential"]),
-    ("sdk", "client/sdk", &["credential", "proto"]),
-    ("cli", "client/cli", &["credential", "proto", "sdk", "broker"]),
+    ("sdk", "client/sdk", &["credential", "log", "proto"]),
+    ("cli", "client/cli", &["credential", "log", "core", "proto", "sdk", "broker"]),
 ];
 
 /// What the package of the two binaries may name; its tests may name everything.

@@ -52,6 +52,9 @@ fn reason(action: &Action) -> Option<PrivateId> {
         | Action::Renewed(_)
         | Action::CertificateMinted(_)
         | Action::TokenMinted(_)
+        | Action::CarriedOver
+        | Action::Resumed { .. }
+        | Action::Forgotten { .. }
         | Action::Suspended { .. }
         | Action::Refused { .. }
         | Action::RefusalsCounted { .. }

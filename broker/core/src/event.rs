@@ -35,8 +35,14 @@ pub struct Event {
     pub id: ChangeId,
     /// Who caused it.
     pub actor: Actor,
+    /// On whose behalf: the vendor whose application acted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behalf: Option<NodeId>,
     /// What happened.
     pub action: Action,
+    /// By which rule it was allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Rule>,
     /// SHA-256 of the request, where the caller may repeat it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Digest>,
@@ -91,7 +97,12 @@ pub enum Action {
         issuer: String,
         /// The trust domain of its certificates.
         trust_domain: String,
+        /// The log that it takes the place of, where it begins a new era.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        previous: Option<Previous>,
     },
+    /// Nodes of the era before, as they are in this one.
+    CarriedOver,
     /// A directory object was written.
     Written {
         /// Which.
@@ -118,6 +129,16 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<TextRef>,
     },
+    /// Something that was suspended is open again.
+    Resumed {
+        /// What.
+        node: NodeId,
+    },
+    /// The private text about a person was erased.
+    Forgotten {
+        /// Who.
+        node: NodeId,
+    },
     /// An identity was suspended, because something of it was used twice.
     Suspended {
         /// What.
@@ -131,6 +152,9 @@ pub enum Action {
         method: Method,
         /// Why.
         reason: Reason,
+        /// About what; only something that exists, and that the caller may know of.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        about: Option<NodeId>,
     },
     /// Callers whom nobody knows were refused.
     RefusalsCounted {
@@ -146,6 +170,27 @@ pub enum Action {
         /// The newest event before.
         previous: Timestamp,
     },
+}
+
+/// The head of the log that a new era takes the place of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Previous {
+    /// Its life.
+    pub era: Era,
+    /// Size and root of the log that was carried over.
+    pub head: TreeHead,
+    /// The newest checkpoint that was known of it, where that shows that the log had gone on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<TreeHead>,
+}
+
+/// A tree over the log (RFC 6962, section 2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TreeHead {
+    /// The last revision in it.
+    pub size: Revision,
+    /// The hash over all entries up to that.
+    pub root: Digest,
 }
 
 /// Why an identity was suspended.
@@ -303,6 +348,10 @@ word! {
     Method
 }
 word! {
+    /// The rule that allowed something, as `admin` or `technical-owner`.
+    Rule
+}
+word! {
     /// The code of a refusal, as `scope-not-entitled`.
     Reason
 }
@@ -311,7 +360,7 @@ impl Event {
     /// An event of this schema version.
     #[must_use]
     pub const fn new(at: Timestamp, id: ChangeId, actor: Actor, action: Action) -> Self {
-        Self { v: SCHEMA, at, id, actor, action, request: None, puts: Vec::new() }
+        Self { v: SCHEMA, at, id, actor, behalf: None, action, rule: None, request: None, puts: Vec::new() }
     }
 
     /// With these nodes, which kill nothing.

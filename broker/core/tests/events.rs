@@ -10,10 +10,13 @@ use std::{collections::BTreeSet, env, fs, path::Path};
 
 use daypass_core::{
     Action, Actor, Body, ChangeId, Event, Life, Node,
-    event::{Bound, CertificateRecord, MAX_EVENT, Method, Nonce, Reason, SCHEMA, Suspicion, TokenRecord},
+    event::{
+        Bound, CertificateRecord, MAX_EVENT, Method, Nonce, Previous, Reason, Rule, SCHEMA, Suspicion,
+        TokenRecord, TreeHead,
+    },
     node::{EndedCredential, Enrollment, Identity, KeyPurpose, Roster, Spent},
 };
-use daypass_credential::{NodeKind, Revision, Timestamp};
+use daypass_credential::{Era, NodeKind, Revision, Timestamp};
 use support::{
     ERA, NOW, application, at, audience, bound, caller, code, contract, digest, id, identity, key, name,
     person, text, vendor, verifier,
@@ -86,7 +89,21 @@ fn events() -> Vec<Event> {
         era: ERA,
         issuer: "https://broker.example".into(),
         trust_domain: "broker.example".into(),
+        previous: None,
     };
+    let again = Action::Initialized {
+        era: ERA,
+        issuer: "https://broker.example".into(),
+        trust_domain: "broker.example".into(),
+        previous: Some(Previous {
+            era: Era::new(1),
+            head: TreeHead { size: Revision::new(700), root: digest(41) },
+            known: Some(TreeHead { size: Revision::new(900), root: digest(42) }),
+        }),
+    };
+    let mut allowed = with_id(18, sync(), Action::TokenMinted(token()));
+    (allowed.behalf, allowed.rule) = (Some(id("vendor:acme")), Some(Rule::new("entitlement")));
+    let refused = |about| Action::Refused { method: method(), reason: reason("scope-not-entitled"), about };
     let suspended =
         Node { life: Life::Suspended, body: Body::Identity(identity("sync-1", "application:sync", 10)) };
     let ended = |body| Node { life: Life::Ended, body };
@@ -135,13 +152,21 @@ fn events() -> Vec<Event> {
             .cut(ended(Body::Credential(EndedCredential { name: name("8") }))),
         with_id(10, sync(), Action::Suspended { node: suspended.id(), because: Suspicion::RenewedTwice })
             .cut(suspended),
-        with_id(11, sync(), Action::Refused { method: method(), reason: reason("scope-not-entitled") }),
+        with_id(11, sync(), refused(None)),
         with_id(
             12,
             Actor::Stranger,
             Action::RefusalsCounted { method: method(), reason: reason("no-certificate"), count: u64::MAX },
         ),
         with_id(13, broker(), Action::ClockAccepted { previous: Timestamp::from_millis(u64::MAX) }),
+        with_id(14, broker(), again),
+        with_id(15, broker(), Action::CarriedOver)
+            .put([Node { life: Life::Suspended, body: Body::Vendor(vendor("acme", None, "olga")) }]),
+        with_id(16, admin(), Action::Resumed { node: id("vendor:acme") })
+            .put([Node::open(Body::Vendor(vendor("acme", None, "olga")))]),
+        with_id(17, admin(), Action::Forgotten { node: id("person:ada") }),
+        allowed,
+        with_id(19, sync(), refused(Some(id("audience:billing")))),
     ]
 }
 
@@ -160,6 +185,9 @@ fn number(action: &Action) -> usize {
         Action::Refused { .. } => 9,
         Action::RefusalsCounted { .. } => 10,
         Action::ClockAccepted { .. } => 11,
+        Action::CarriedOver => 12,
+        Action::Resumed { .. } => 13,
+        Action::Forgotten { .. } => 14,
     }
 }
 
@@ -176,7 +204,7 @@ fn every_event_reads_back_as_written() {
 #[test]
 fn there_is_an_event_of_each_action_and_a_node_of_each_kind() {
     let actions: BTreeSet<_> = events().iter().map(|event| number(&event.action)).collect();
-    assert_eq!(actions, (0..12).collect());
+    assert_eq!(actions, (0..15).collect());
     let kinds: BTreeSet<_> = events().iter().flat_map(|e| &e.puts).map(|put| put.node.id().kind).collect();
     assert_eq!(kinds, NodeKind::ALL.iter().copied().collect());
 }
@@ -255,6 +283,8 @@ fn the_largest_token_fits_an_event() {
         Actor::Caller { subject, identity: name(&long("i", 32)), credential: Revision::new(u64::MAX) };
     let mut event = with_id(1, actor, Action::TokenMinted(record));
     event.request = Some(digest(1));
+    event.behalf = Some(id(&format!("vendor:{}", long("v", 60))));
+    event.rule = Some(Rule::new("relationship-owner-of-the-vendor-above"));
     let bytes = event.to_bytes().unwrap().len();
     assert!(bytes <= MAX_EVENT, "{bytes}");
 }

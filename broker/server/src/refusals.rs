@@ -122,7 +122,7 @@ impl Broker {
         let (actor, reason) = (Actor::Code { enrollment: code.clone() }, refusal.reason());
         if self.refusals.known(code, actor.clone(), method, &reason, self.has_room()) == Weight::Event {
             tracing::info!(%method, enrollment = %code, %reason, "refused");
-            self.write(actor, Action::Refused { method: method.clone(), reason }).await;
+            self.write(actor, Action::Refused { method: method.clone(), reason, about: None }).await;
         }
     }
 
@@ -139,7 +139,7 @@ impl Broker {
             Weight::Event => {
                 let Call { method, caller, .. } = call;
                 tracing::info!(%method, caller = %caller.subject, identity = %caller.identity, %reason, "refused");
-                let action = Action::Refused { method: call.method.clone(), reason };
+                let action = Action::Refused { method: call.method.clone(), reason, about: None };
                 self.write(call.actor(), action).await
             }
             Weight::Counted => None,
@@ -151,7 +151,8 @@ impl Broker {
         let reason = refusal.reason();
         tracing::debug!(%method, %reason, "refused a stranger");
         if self.refusals.stranger(method, &reason, self.has_room()) {
-            self.write(Actor::Stranger, Action::Refused { method: method.clone(), reason }).await;
+            self.write(Actor::Stranger, Action::Refused { method: method.clone(), reason, about: None })
+                .await;
         }
     }
 

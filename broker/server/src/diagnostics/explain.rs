@@ -29,7 +29,7 @@ impl Broker {
         let unknown = || Refusal::from(Denial::UnknownRefusal { revision });
         let event = self.event(revision).await?.ok_or_else(unknown)?;
         let (method, reason, count) = match event.action {
-            Action::Refused { method, reason } => (method, reason, 1),
+            Action::Refused { method, reason, .. } => (method, reason, 1),
             Action::RefusalsCounted { method, reason, count } => (method, reason, count),
             _ => return Err(unknown()),
         };

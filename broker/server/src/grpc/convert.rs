@@ -176,6 +176,7 @@ pub(crate) fn trust_bundle(
         jwks: serde_json::to_string(&ring.key_set(now)).map_err(Refusal::internal)?,
         broker_roots: bundle.roots.into_iter().map(Into::into).collect(),
         audiences: audiences.map(audience).collect(),
+        log_keys: Vec::new(),
     })
 }
 

@@ -11,7 +11,12 @@ use std::{
     time::Duration,
 };
 
-use daypass_core::{Facts, Shown, authority::may_write, event::Method, mint::judge_caller};
+use daypass_core::{
+    Facts, Shown,
+    authority::{may_list, may_write},
+    event::Method,
+    mint::judge_caller,
+};
 use daypass_credential::NodeKind;
 use daypass_issuer::CertificateError;
 use http_body_util::Limited;
@@ -182,10 +187,11 @@ async fn judged(broker: &Broker, row: &Row, caller: &Shown, facts: &mut Facts) -
         Callers::Only(kind) if kind != caller.subject.kind => {
             Err(Refusal::WrongCaller { kind: caller.subject.kind })
         }
-        Callers::Writers if caller.subject.kind != NodeKind::Person => {
+        Callers::Writers | Callers::Readers if caller.subject.kind != NodeKind::Person => {
             Err(Refusal::WrongCaller { kind: caller.subject.kind })
         }
         Callers::Writers => broker.decide(facts, |facts| may_write(facts, caller)).await,
+        Callers::Readers => broker.decide(facts, |facts| may_list(facts, caller)).await,
         Callers::Only(_) | Callers::Known | Callers::Open => Ok(()),
     }
 }

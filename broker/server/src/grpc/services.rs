@@ -5,9 +5,10 @@ use std::sync::Arc;
 use daypass_credential::{Name, NodeId, NodeKind, Revision, Ttl};
 use daypass_issuer::Csr;
 use daypass_proto::v1::{
-    self, credential_service_server as credential, diagnostics_service_server as diagnostics,
-    directory_service_server as directory, enrollment_service_server as enrollment,
-    offboarding_service_server as offboarding, verification_service_server as verification,
+    self, audit_service_server as audit, credential_service_server as credential,
+    diagnostics_service_server as diagnostics, directory_service_server as directory,
+    enrollment_service_server as enrollment, offboarding_service_server as offboarding,
+    verification_service_server as verification,
 };
 use prost::Message;
 use tonic::{Request, Response, Status, service::Routes};
@@ -37,6 +38,7 @@ pub(crate) fn routes(broker: &Arc<Broker>) -> Routes {
     let handler = || Handler { broker: broker.clone() };
     let mut routes = Routes::builder();
     routes
+        .add_service(audit::AuditServiceServer::new(handler()).max_decoding_message_size(MAX_MESSAGE))
         .add_service(
             credential::CredentialServiceServer::new(handler()).max_decoding_message_size(MAX_MESSAGE),
         )
@@ -217,6 +219,13 @@ impl enrollment::EnrollmentService for Handler {
 
 #[tonic::async_trait]
 impl offboarding::OffboardingService for Handler {
+    async fn resume(
+        &self,
+        _request: Request<v1::ResumeRequest>,
+    ) -> Result<Response<v1::ResumeResponse>, Status> {
+        Err(Status::unimplemented("base"))
+    }
+
     async fn end(&self, request: Request<v1::EndRequest>) -> Result<Response<v1::EndResponse>, Status> {
         let (call, ask) = opened(request)?;
         let ended = async {
@@ -233,7 +242,48 @@ impl offboarding::OffboardingService for Handler {
 }
 
 #[tonic::async_trait]
+impl audit::AuditService for Handler {
+    type ReadEventsStream = tokio_stream::Empty<Result<v1::ReadEventsResponse, Status>>;
+    type ExportLogStream = tokio_stream::Empty<Result<v1::ExportLogResponse, Status>>;
+
+    async fn get_checkpoint(
+        &self,
+        _request: Request<v1::GetCheckpointRequest>,
+    ) -> Result<Response<v1::GetCheckpointResponse>, Status> {
+        Err(Status::unimplemented("base"))
+    }
+
+    async fn prove_event(
+        &self,
+        _request: Request<v1::ProveEventRequest>,
+    ) -> Result<Response<v1::ProveEventResponse>, Status> {
+        Err(Status::unimplemented("base"))
+    }
+
+    async fn read_events(
+        &self,
+        _request: Request<v1::ReadEventsRequest>,
+    ) -> Result<Response<Self::ReadEventsStream>, Status> {
+        Err(Status::unimplemented("base"))
+    }
+
+    async fn export_log(
+        &self,
+        _request: Request<v1::ExportLogRequest>,
+    ) -> Result<Response<Self::ExportLogStream>, Status> {
+        Err(Status::unimplemented("base"))
+    }
+}
+
+#[tonic::async_trait]
 impl directory::DirectoryService for Handler {
+    async fn forget_person(
+        &self,
+        _request: Request<v1::ForgetPersonRequest>,
+    ) -> Result<Response<v1::ForgetPersonResponse>, Status> {
+        Err(Status::unimplemented("base"))
+    }
+
     async fn put_object(
         &self,
         request: Request<v1::PutObjectRequest>,

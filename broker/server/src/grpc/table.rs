@@ -17,6 +17,8 @@ pub(crate) enum Callers {
     Only(NodeKind),
     /// Only persons who may write the directory: judged before anything they send is read.
     Writers,
+    /// Only persons who may read everything: admins and auditors.
+    Readers,
 }
 
 /// One method.
@@ -56,11 +58,16 @@ macro_rules! table {
 }
 
 table! {
+    "daypass.v1.AuditService/ExportLog", Callers::Readers, 10 s, 2;
+    "daypass.v1.AuditService/GetCheckpoint", Callers::Known, 10 s, 1024;
+    "daypass.v1.AuditService/ProveEvent", Callers::Known, 10 s, 64;
+    "daypass.v1.AuditService/ReadEvents", Callers::Readers, 10 s, 16;
     "daypass.v1.CredentialService/GetCredential", Callers::Known, 10 s, 256;
     "daypass.v1.CredentialService/MintCertificate", Callers::Only(NodeKind::Application), 10 s, 1024;
     "daypass.v1.CredentialService/MintToken", Callers::Only(NodeKind::Application), 10 s, 4096;
     "daypass.v1.DiagnosticsService/ExplainRefusal", Callers::Known, 10 s, 64;
     "daypass.v1.DiagnosticsService/Ping", Callers::Known, 10 s, 4096;
+    "daypass.v1.DirectoryService/ForgetPerson", Callers::Writers, 10 s, 16;
     "daypass.v1.DirectoryService/GetObject", Callers::Known, 10 s, 256;
     "daypass.v1.DirectoryService/ListObjects", Callers::Only(NodeKind::Person), 10 s, 64;
     "daypass.v1.DirectoryService/PlanObjects", Callers::Writers, 30 s, 2;
@@ -69,6 +76,7 @@ table! {
     "daypass.v1.EnrollmentService/OpenEnrollment", Callers::Only(NodeKind::Person), 10 s, 64;
     "daypass.v1.EnrollmentService/RenewIdentity", Callers::Known, 10 s, 256;
     "daypass.v1.OffboardingService/End", Callers::Known, 30 s, 1024;
+    "daypass.v1.OffboardingService/Resume", Callers::Writers, 10 s, 64;
     "daypass.v1.VerificationService/GetTrustBundle", Callers::Open, 10 s, 256;
     "daypass.v1.VerificationService/Introspect", Callers::Only(NodeKind::Verifier), 5 s, 4096;
     "grpc.health.v1.Health/Check", Callers::Open, 5 s, 1024;

@@ -129,8 +129,12 @@ async fn first_event(
         key: Some(key),
         spent: None,
     })));
-    let action =
-        Action::Initialized { era, issuer: config.issuer(), trust_domain: config.trust_domain.clone() };
+    let action = Action::Initialized {
+        era,
+        issuer: config.issuer(),
+        trust_domain: config.trust_domain.clone(),
+        previous: None,
+    };
     let mut event = Event::new(now, ChangeId::new(entropy.bytes().map_err(failed)?), Actor::Broker, action);
     event.puts = puts;
     let change = Change { event, expect: Vec::new(), private };

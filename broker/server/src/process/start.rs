@@ -76,7 +76,7 @@ pub(crate) async fn begun(store: &dyn Store, config: &Config) -> Result<Begun, F
     let failed = |error| Failure::work("cannot read the log", error);
     let entries = store.log(Revision::ZERO, 1).await.map_err(failed)?;
     let first = entries.first().and_then(|entry| Event::from_bytes(&entry.event).ok());
-    let Some(Action::Initialized { era, issuer, trust_domain }) = first.map(|event| event.action) else {
+    let Some(Action::Initialized { era, issuer, trust_domain, .. }) = first.map(|event| event.action) else {
         return Err(Failure::Work("the log does not begin as a broker's does".to_owned(), None));
     };
     let differ = |field: &str, fixed: &str, now: &str| {

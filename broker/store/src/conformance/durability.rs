@@ -212,7 +212,7 @@ pub async fn what_is_too_large_is_refused(harness: &mut impl Harness) {
 fn event_of(size: usize) -> Event {
     let sized = |length: usize| {
         let word: &'static str = "x".repeat(length).leak();
-        let action = Action::Refused { method: Method::new(word), reason: Reason::new("none") };
+        let action = Action::Refused { method: Method::new(word), reason: Reason::new("none"), about: None };
         Event::new(Timestamp::from_millis(1), fresh_id(), Actor::Broker, action)
     };
     let rest = sized(0).to_bytes().unwrap().len();
