@@ -101,12 +101,21 @@ impl Broker {
 
     /// Begins to serve, and does not wait until it listens. A second time it listens where it did before.
     pub(crate) fn spawn(&mut self) {
+        self.spawn_under(&[]);
+    }
+
+    /// The same under another program, which measures it.
+    pub(crate) fn spawn_under(&mut self, wrapper: &[&str]) {
         let ready = self.dir.path().join("ready");
         let _none = fs::remove_file(&ready);
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
-        let child = daypassd(self.dir.path(), &["serve"])
-            .arg("--ready-file")
+        let mut words = wrapper.iter().copied().chain([env!("CARGO_BIN_EXE_daypassd")]);
+        let mut command = Command::new(words.next().unwrap());
+        let child = command
+            .args(words)
+            .args(["serve", "--ready-file"])
             .arg(&ready)
+            .env("DAYPASSD_CONFIG", self.dir.path().join("daypassd.toml"))
             .envs(self.address.iter().map(|address| ("DAYPASSD_LISTEN", address.to_string())))
             .stdout(Stdio::null())
             .stderr(log)
@@ -118,6 +127,11 @@ impl Broker {
     /// Serves; returns once it listens.
     pub(crate) async fn serve(&mut self) {
         self.spawn();
+        self.listens().await;
+    }
+
+    /// Waits until it listens.
+    pub(crate) async fn listens(&mut self) {
         let ready = self.dir.path().join("ready");
         let begun = Instant::now();
         let address = loop {
@@ -132,6 +146,11 @@ impl Broker {
             tokio::time::sleep(Duration::from_millis(5)).await;
         };
         self.address = Some(address.parse().unwrap());
+    }
+
+    /// The process that serves, or the one that measures it.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
     }
 
     pub(crate) fn path(&self) -> &Path {
