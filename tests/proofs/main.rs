@@ -2,7 +2,14 @@
 //! with the Go project's packages for transparency logs (see `checker.go`). `tests/proofs/install` installs those; where
 //! they are missing this is left out, and said, and with `DAYPASS_REQUIRE_ALL=1` it is a failure.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "tests"
+)]
 
 mod bent;
 mod checker;
