@@ -1,5 +1,6 @@
 //! The gRPC surface, which alone knows the wire: authentication, the table of methods, and a thin handler for each.
 
+mod audit;
 mod convert;
 mod gate;
 mod limits;
