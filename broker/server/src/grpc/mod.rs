@@ -4,6 +4,7 @@ mod audit;
 mod convert;
 mod gate;
 mod limits;
+mod outlet;
 mod services;
 mod status;
 mod table;
