@@ -195,7 +195,7 @@ fn exit_of(error: &Error) -> Exit {
             | RefusalClass::Exists
             | RefusalClass::Exhausted => Exit::Refused,
         },
-        Error::NotAccepted { .. } => Exit::Refused,
+        Error::NotAccepted { .. } | Error::Log { .. } => Exit::Refused,
         Error::Busy { .. } | Error::Unreachable { .. } => Exit::Unreachable,
         Error::OtherBroker { .. } => Exit::OtherBroker,
         Error::NotEnrolled { .. } | Error::BadInput(_) | Error::Files { .. } => Exit::BadInput,
@@ -209,7 +209,7 @@ fn exit_of(error: &Error) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use daypass_sdk::Refusal;
+    use daypass_sdk::{LogFault, Refusal};
 
     use super::*;
 
@@ -240,6 +240,7 @@ mod tests {
             (Error::Busy { message: "x".into(), retry_after: None }.into(), 4),
             (Error::OtherBroker { broker: "x".into(), source: "x".into() }.into(), 6),
             (Error::NotAccepted { broker: "x".into(), source: "x".into() }.into(), 3),
+            (Error::Log { broker: "x".into(), source: LogFault::NoEra }.into(), 3),
             (Error::Failed { reason: "internal".into(), message: "x".into() }.into(), 1),
             (Error::Failed { reason: "clock-untrusted".into(), message: "x".into() }.into(), 4),
         ];

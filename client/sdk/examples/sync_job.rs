@@ -93,6 +93,7 @@ fn options() -> Options {
     let observer = Observer::new(|event| match event {
         Event::Retrying { error, pause } => eprintln!("again in {pause:?}: {error}"),
         Event::RenewalFailed { error, .. } => eprintln!("the identity is not renewed: {error}"),
+        Event::LogRefused { error } => eprintln!("not the broker that it was: {error}"),
         Event::MintFailed { error } => eprintln!("no new credential: {error}"),
         Event::Renewed { .. } | Event::Minted { .. } => {}
     });

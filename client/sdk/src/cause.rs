@@ -23,6 +23,11 @@ impl Cause {
         Self { words, unsent: false }
     }
 
+    /// The same, of something that was not sent.
+    pub(crate) const fn unsent(words: String) -> Self {
+        Self { words, unsent: true }
+    }
+
     /// Is it certain that nothing was sent?
     pub(crate) const fn is_unsent(&self) -> bool {
         self.unsent

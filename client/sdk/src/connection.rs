@@ -1,23 +1,22 @@
-//! A connection to a broker: one HTTP/2 channel over mutual TLS that finds its way back after a break.
+//! A connection to a broker: mutual TLS, made anew after a break. Each call goes over a link whose broker has shown that
+//! its log continues the one that is known here (`link.rs`).
 
 use std::{
-    fmt, io,
+    fmt,
     sync::{Arc, OnceLock, PoisonError, RwLock, Weak},
     time::Duration,
 };
 
-use daypass_credential::{NodeId, NodeKind, Revision};
-use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
-use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, client::TlsStream};
-use tonic::transport::{Channel, Endpoint, Uri};
-use tower::service_fn;
+use daypass_credential::{NodeId, NodeKind};
+use daypass_log::VerifierKey;
+use tonic::transport::Channel;
 
 use crate::{
     Address, Error, Identity, Observer, Proof, RetryPolicy, Trust, keeper,
+    link::Link,
+    log::Ask,
     retry::{self, Repeat},
-    tls,
+    way::Way,
 };
 
 /// How a connection goes about its calls. By default it is patient: for programs that run by themselves.
@@ -29,6 +28,9 @@ pub struct Options {
     pub keep_alive: KeepAlive,
     /// Who is told of what happens by itself.
     pub observer: Observer,
+    /// The key that the broker's log signs with, where it was handed over beforehand (`daypass context show` prints it).
+    /// Without it the first contact is trusted, over TLS that only the broker can be at the end of.
+    pub log_key: Option<VerifierKey>,
 }
 
 impl Options {
@@ -68,18 +70,12 @@ pub struct Connection {
 
 /// What the copies of a connection share.
 struct Line {
-    broker: Arc<str>,
+    ask: Ask,
     options: Options,
-    current: RwLock<Current>,
+    /// What new calls go over.
+    current: RwLock<Arc<Link>>,
     /// Who renews the identity, if somebody does.
     keeper: OnceLock<Weak<keeper::Inner>>,
-}
-
-/// The channel that new calls go over, and with which certificate it is made.
-#[derive(Clone)]
-struct Current {
-    channel: Channel,
-    revision: Revision,
 }
 
 impl Connection {
@@ -96,14 +92,19 @@ impl Connection {
     /// # Errors
     /// [`Error::Unreachable`], [`Error::OtherBroker`] and [`Error::NotAccepted`].
     pub async fn open_with(identity: &Identity, options: &Options) -> Result<Self, Error> {
-        let (trust, proof) = (identity.trust(), identity.proof());
-        let way = Way::new(identity.broker(), &trust, Some(&proof), options.keep_alive)?;
-        let channel = way.connect(options).await?;
-        let current = RwLock::new(Current { channel, revision: identity.revision() });
+        let way = Arc::new(Way::of(identity, options.keep_alive)?);
+        let link = retry::run(&options.retry, &options.observer, Repeat::Harmless, || {
+            Link::now(Arc::clone(&way), identity.revision())
+        })
+        .await?;
         let line = Line {
-            broker: identity.broker().to_string().into(),
+            ask: Ask {
+                broker: identity.broker().to_string().into(),
+                memory: identity.memory.clone(),
+                log_key: options.log_key.clone(),
+            },
             options: options.clone(),
-            current,
+            current: RwLock::new(Arc::new(link)),
             keeper: OnceLock::new(),
         };
         Ok(Self { subject: identity.subject().clone(), line: Arc::new(line) })
@@ -115,11 +116,11 @@ impl Connection {
         &self.subject
     }
 
-    /// The channel, for calls that this crate does not make. It is the one of this moment: after a renewal there is
-    /// another.
+    /// The channel, for calls that this crate does not make. It is the one of this moment: after a break or a renewal there
+    /// is another. The broker's log is not looked at before such calls, as it is before all others.
     #[must_use]
     pub fn channel(&self) -> Channel {
-        self.current().channel
+        self.current().channel()
     }
 
     /// How it goes about its calls.
@@ -129,37 +130,59 @@ impl Connection {
     }
 
     /// Makes a call: tries it again where that is harmless and can help, and renews first if the broker asks for that.
-    pub(crate) async fn call<T, S, F>(&self, repeat: Repeat, mut send: S) -> Result<T, Error>
+    pub(crate) async fn call<T, S, F>(&self, repeat: Repeat, send: S) -> Result<T, Error>
     where
-        S: FnMut(Channel) -> F,
+        S: Fn(Channel) -> F,
         F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
     {
-        let with = self.current().revision;
-        match self.call_as_it_is(repeat, &mut send).await {
+        let with = self.current().revision();
+        match self.call_as_it_is(repeat, &send).await {
             Err(error) if error.reason() == Some(RENEW_FIRST) => {
                 let Some(keeper) = self.line.keeper.get().and_then(Weak::upgrade) else {
                     return Err(error);
                 };
                 Box::pin(keeper.renew(with)).await?;
                 // What was refused was not done.
-                self.call_as_it_is(repeat, &mut send).await
+                self.call_as_it_is(repeat, &send).await
             }
             answer => answer,
         }
     }
 
     /// The same with the certificate that there is.
-    pub(crate) async fn call_as_it_is<T, S, F>(&self, repeat: Repeat, mut send: S) -> Result<T, Error>
+    pub(crate) async fn call_as_it_is<T, S, F>(&self, repeat: Repeat, send: S) -> Result<T, Error>
     where
-        S: FnMut(Channel) -> F,
+        S: Fn(Channel) -> F,
         F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
     {
         let Options { retry, observer, .. } = &self.line.options;
-        let attempt = || {
-            let sent = send(self.channel());
-            async { sent.await.map(tonic::Response::into_inner).map_err(|status| self.fault(status)) }
-        };
-        retry::run(retry, observer, repeat, attempt).await
+        retry::run(retry, observer, repeat, || self.attempt(&send)).await
+    }
+
+    /// Makes a call once. A link that was found to be over is replaced before: nothing was sent over it.
+    async fn attempt<T, S, F>(&self, send: &S) -> Result<T, Error>
+    where
+        S: Fn(Channel) -> F,
+        F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+    {
+        let link = self.current();
+        match self.send(&link, send).await {
+            Err(error) if error.is_unsent() && link.is_over() => {
+                let next = self.replace(&link);
+                self.send(&next, send).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// INVARIANT (shown before called): no call goes over a link before the broker at its end has shown its log.
+    async fn send<T, S, F>(&self, link: &Arc<Link>, send: &S) -> Result<T, Error>
+    where
+        S: Fn(Channel) -> F,
+        F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+    {
+        link.shown(&self.line.ask, &self.line.options.observer).await?;
+        send(link.channel()).await.map(tonic::Response::into_inner).map_err(|status| self.fault(status))
     }
 
     /// Has the identity renewed by this keeper whenever the broker asks for it.
@@ -170,15 +193,28 @@ impl Connection {
 
     /// New calls are made with this certificate of the same identity. Those under way finish as they began.
     pub(crate) fn switch(&self, identity: &Identity) -> Result<(), Error> {
-        let (trust, proof) = (identity.trust(), identity.proof());
-        let way = Way::new(identity.broker(), &trust, Some(&proof), self.line.options.keep_alive)?;
-        let next = Current { channel: way.connect_later(), revision: identity.revision() };
+        let way = Way::of(identity, self.line.options.keep_alive)?;
+        let next = Arc::new(Link::later(Arc::new(way), identity.revision()));
         *self.line.current.write().unwrap_or_else(PoisonError::into_inner) = next;
         Ok(())
     }
 
-    fn current(&self) -> Current {
-        self.line.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What new calls go over instead of this link, which is over.
+    fn replace(&self, over: &Arc<Link>) -> Arc<Link> {
+        let mut current = self.line.current.write().unwrap_or_else(PoisonError::into_inner);
+        if Arc::ptr_eq(&current, over) {
+            *current = Arc::new(over.anew());
+        }
+        Arc::clone(&current)
+    }
+
+    fn current(&self) -> Arc<Link> {
+        Arc::clone(&self.line.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whose log it is, and what is known of it.
+    pub(crate) fn ask(&self) -> &Ask {
+        &self.line.ask
     }
 
     /// Refuses to go on as somebody of another kind.
@@ -195,7 +231,7 @@ impl Connection {
 
     /// What a failed call means.
     pub(crate) fn fault(&self, status: tonic::Status) -> Error {
-        Error::from_status(&self.line.broker, status)
+        Error::from_status(&self.line.ask.broker, status)
     }
 }
 
@@ -206,7 +242,7 @@ fn with_article(kind: NodeKind) -> String {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Connection({} at {})", self.subject, self.line.broker)
+        write!(f, "Connection({} at {})", self.subject, self.line.ask.broker)
     }
 }
 
@@ -220,69 +256,6 @@ pub async fn connect(broker: &Address, trust: &Trust, proof: Option<&Proof>) -> 
     Way::new(broker, trust, proof, once.keep_alive)?.connect(&once).await
 }
 
-/// The way to a broker: where it is, whom to take for it, what to show to it.
-pub(crate) struct Way {
-    broker: Address,
-    endpoint: Endpoint,
-    config: Arc<ClientConfig>,
-}
-
-impl Way {
-    pub(crate) fn new(
-        broker: &Address,
-        trust: &Trust,
-        proof: Option<&Proof>,
-        keep_alive: KeepAlive,
-    ) -> Result<Self, Error> {
-        let config = Arc::new(tls::client_config(trust, proof)?);
-        Ok(Self { broker: broker.clone(), endpoint: endpoint(broker, keep_alive)?, config })
-    }
-
-    /// Goes it now.
-    pub(crate) async fn connect(&self, options: &Options) -> Result<Channel, Error> {
-        retry::run(&options.retry, &options.observer, Repeat::Harmless, || async {
-            let connected = self.endpoint.connect_with_connector(service_fn(self.connector())).await;
-            connected.map_err(|error| Error::from_connecting(&self.broker.to_string(), &error))
-        })
-        .await
-    }
-
-    /// Goes it with the first call.
-    fn connect_later(&self) -> Channel {
-        self.endpoint.connect_with_connector_lazy(service_fn(self.connector()))
-    }
-
-    fn connector(&self) -> impl Fn(Uri) -> Dialling + Send + Sync + use<> {
-        let (broker, config) = (self.broker.clone(), Arc::clone(&self.config));
-        move |_| Box::pin(dial(broker.clone(), Arc::clone(&config)))
-    }
-}
-
-type Dialling = std::pin::Pin<Box<dyn Future<Output = io::Result<TokioIo<TlsStream<TcpStream>>>> + Send>>;
-
-fn endpoint(broker: &Address, keep_alive: KeepAlive) -> Result<Endpoint, Error> {
-    let uri = format!("https://{broker}");
-    let endpoint =
-        Endpoint::from_shared(uri).map_err(|_| Error::BadInput(format!("`{broker}` is no address")))?;
-    Ok(endpoint
-        .user_agent(concat!("daypass-sdk/", env!("CARGO_PKG_VERSION")))
-        .map_err(|_| Error::Unable("name itself"))?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(CALL_TIMEOUT)
-        .http2_keep_alive_interval(keep_alive.interval)
-        .keep_alive_timeout(keep_alive.timeout)
-        .keep_alive_while_idle(true))
-}
-
-async fn dial(broker: Address, config: Arc<ClientConfig>) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
-    let stream = TcpStream::connect((broker.host(), broker.port())).await?;
-    stream.set_nodelay(true)?;
-    let tls = TlsConnector::from(config).connect(broker.server_name().clone(), stream).await?;
-    Ok(TokioIo::new(tls))
-}
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const RENEW_FIRST: &str = "renew-first";
 
 #[cfg(test)]

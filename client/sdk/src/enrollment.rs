@@ -9,10 +9,11 @@ use rustls_pki_types::CertificateDer;
 use crate::{
     Address, Connection, Directory, Error, Home, Identity, Options, PrivateKey, RefusalClass, RetryPolicy,
     Trust,
-    connection::Way,
     identity::Held,
+    log,
     retry::{self, Repeat},
     tls::fingerprint,
+    way::Way,
     wire::{self, Minted},
 };
 
@@ -77,9 +78,12 @@ pub async fn enroll_with(
         subject: wire::node(&answer.subject)?,
         broker: broker.clone(),
         held: held(wire::minted(answer.certificate)?, &root),
+        memory: home.memory(&root),
         root,
         key,
     };
+    // Whoever lived here before may have been another broker's.
+    log::forget_others(home.folder(), &code.root())?;
     home.keep(&identity)?;
     Ok(identity)
 }

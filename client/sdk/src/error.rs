@@ -7,7 +7,10 @@ use daypass_proto::ERROR_DOMAIN;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::cause::{Cause, clean, tls_fault};
+use crate::{
+    LogFault,
+    cause::{Cause, clean, tls_fault},
+};
 
 type Source = Box<dyn StdError + Send + Sync>;
 
@@ -48,6 +51,15 @@ pub enum Error {
         broker: String,
         /// What it said.
         source: Source,
+    },
+    /// The broker does not show a log that continues the one that is known here: it was put back from an older backup, or
+    /// something else was put in its place. Nothing was asked of it, and nothing that it says is believed.
+    #[error("the broker at `{broker}` does not show the log that is known here")]
+    Log {
+        /// Where it is.
+        broker: String,
+        /// What it shows instead.
+        source: LogFault,
     },
     /// There is no identity in that folder.
     #[error("nothing is enrolled in `{}`", home.display())]
@@ -122,6 +134,7 @@ impl Error {
             Self::Refused(refusal) => Some(&refusal.reason),
             Self::Busy { .. } => Some(BUSY),
             Self::Failed { reason, .. } => Some(reason),
+            Self::Log { source, .. } if source.is_older() => Some(LOG_OLDER),
             _ => None,
         }
     }
@@ -141,6 +154,7 @@ impl Error {
             Self::Refused(_)
             | Self::OtherBroker { .. }
             | Self::NotAccepted { .. }
+            | Self::Log { .. }
             | Self::NotEnrolled { .. }
             | Self::BadInput(_)
             | Self::Files { .. }
@@ -153,8 +167,22 @@ impl Error {
     pub(crate) fn left_undone(&self) -> bool {
         match self {
             Self::Busy { .. } => true,
-            Self::Unreachable { source, .. } => source.downcast_ref().is_some_and(Cause::is_unsent),
-            _ => false,
+            _ => self.is_unsent(),
+        }
+    }
+
+    /// Was there no connection to send anything over?
+    pub(crate) fn is_unsent(&self) -> bool {
+        matches!(self, Self::Unreachable { source, .. } if source.downcast_ref().is_some_and(Cause::is_unsent))
+    }
+
+    /// The same, of a call that waited for something else, and was not sent.
+    pub(crate) fn before_sending(self) -> Self {
+        match self {
+            Self::Unreachable { broker, source } => {
+                Self::Unreachable { broker, source: Box::new(Cause::unsent(source.to_string())) }
+            }
+            other => other,
         }
     }
 
@@ -175,6 +203,7 @@ impl Error {
             Self::NotAccepted { broker, source } => {
                 Self::NotAccepted { broker: broker.clone(), source: words(source) }
             }
+            Self::Log { broker, source } => Self::Log { broker: broker.clone(), source: source.clone() },
             Self::NotEnrolled { home } => Self::NotEnrolled { home: home.clone() },
             Self::BadInput(text) => Self::BadInput(text.clone()),
             Self::Files { path, source } => {
@@ -204,6 +233,10 @@ impl Error {
         if info.reason == BUSY {
             let retry_after = details.retry_info().and_then(|info| info.retry_delay);
             return Self::Busy { message, retry_after };
+        }
+        if info.reason == LOG_OLDER {
+            let source = LogFault::SaysOlder { known: None, words: message };
+            return Self::Log { broker: broker.to_owned(), source };
         }
         let reason = clean(&info.reason);
         let Some(class) = RefusalClass::of(status.code()) else {
@@ -285,6 +318,8 @@ fn word(code: Code) -> String {
 }
 
 const BUSY: &str = "busy";
+/// What a broker says that knows its log to be older than what it has signed.
+const LOG_OLDER: &str = "log-older";
 const BUSY_WORDS: &str = "the broker is busy: ";
 
 #[cfg(test)]
@@ -312,6 +347,15 @@ mod tests {
         assert_eq!(refusal.class, RefusalClass::Forbidden);
         assert_eq!(error.reason(), Some("scope-not-entitled"));
         assert_eq!(error.to_string(), "no\\u{1b}[31m", "nothing steers a terminal");
+    }
+
+    #[test]
+    fn a_broker_that_was_put_back_is_told_by_its_reason_alone() {
+        for code in [Code::FailedPrecondition, Code::Unavailable, Code::Internal] {
+            let error = Error::from_status("b:1", status(code, "log-older", ERROR_DOMAIN));
+            assert!(matches!(&error, Error::Log { source, .. } if source.is_older()), "{error:?}");
+            assert_eq!(error.reason(), Some("log-older"));
+        }
     }
 
     #[test]
@@ -386,6 +430,7 @@ mod tests {
             (of(Code::FailedPrecondition, "answer-over"), false),
             (Error::OtherBroker { broker: "b:1".into(), source: "x".into() }, false),
             (Error::NotAccepted { broker: "b:1".into(), source: "x".into() }, false),
+            (of(Code::FailedPrecondition, "log-older"), false),
             (Error::BadInput("x".into()), false),
         ] {
             assert_eq!(error.may_retry(), again, "{error:?}");

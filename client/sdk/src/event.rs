@@ -26,6 +26,11 @@ pub enum Event<'a> {
         /// When it is tried again; not any more if there is nothing to hope for.
         pause: Option<Duration>,
     },
+    /// The broker does not show the log that is known here: no call goes to it.
+    LogRefused {
+        /// What it shows instead.
+        error: &'a Error,
+    },
     /// An application's program holds a new certificate and token.
     Minted {
         /// Both.

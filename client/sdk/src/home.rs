@@ -1,6 +1,6 @@
 //! The folder that an identity lives in. `identity.toml` holds all of it and is replaced as one, so that key and
 //! certificate always fit; `next-key.pem` holds the key that an enrolment or a renewal is under way for;
-//! `lock` is held by whoever enrols or renews.
+//! `lock` is held by whoever enrols or renews. Beside them lies `log.toml`, the newest checkpoint of the broker's log.
 //!
 //! INVARIANT (stored before asked): a key is in its folder before the broker hears of it, and a second attempt takes
 //! the same one. A broker answers the same key again, and takes another key for somebody else's.
@@ -15,7 +15,12 @@ use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::{Address, Error, Identity, PrivateKey, files, identity::Held, pem};
+use crate::{
+    Address, Error, Identity, KnownLog, PrivateKey, files,
+    identity::Held,
+    log::{self, Memory},
+    pem, tls,
+};
 
 /// The folder that an identity lives in: for its owner alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +62,7 @@ impl Home {
         let text = std::str::from_utf8(&bytes).ok();
         let stored = text.and_then(|text| toml::from_str::<Stored>(text).ok());
         // Why it cannot be read is not repeated: the message would quote the file, and a key is in it.
-        let identity = stored.and_then(|stored| stored.identity());
+        let identity = stored.and_then(|stored| stored.identity(self));
         identity.ok_or_else(|| {
             Error::BadInput(format!(
                 "`{}` is damaged: enrol anew, into another folder (an old copy of it may be from before a renewal, \
@@ -65,6 +70,19 @@ impl Home {
                 path.display()
             ))
         })
+    }
+
+    /// What is known here of the log of this identity's broker; none before the first call to it.
+    ///
+    /// # Errors
+    /// [`Error::Files`]; [`Error::BadInput`] if the file was damaged.
+    pub fn known_log(&self, identity: &Identity) -> Result<Option<KnownLog>, Error> {
+        log::read(&self.folder, &identity.root_fingerprint())
+    }
+
+    /// Where the newest checkpoint of the log of the broker with this root is kept.
+    pub(crate) fn memory(&self, root: &CertificateDer<'_>) -> Memory {
+        Memory::Home { folder: self.folder.clone(), root: tls::fingerprint(root) }
     }
 
     /// Is there somebody already?
@@ -182,7 +200,7 @@ impl Stored {
         )))
     }
 
-    fn identity(self) -> Option<Identity> {
+    fn identity(self, home: &Home) -> Option<Identity> {
         if self.version != VERSION {
             return None;
         }
@@ -195,10 +213,12 @@ impl Stored {
             revision: Revision::new(self.revision),
             expires_at: Timestamp::from_secs(self.expires_at),
         };
+        let root = root.into_iter().next()?;
         Some(Identity {
             subject: self.subject,
             broker: broker.with_server_name(&self.server_name).ok()?,
-            root: root.into_iter().next()?,
+            memory: home.memory(&root),
+            root,
             key: PrivateKey::from_pem(self.key.as_bytes()).ok()?,
             held,
         })
@@ -226,6 +246,7 @@ mod tests {
                 revision: Revision::new(7),
                 expires_at: Timestamp::from_secs(900),
             },
+            memory: Memory::Here(Default::default()),
         }
     }
 

@@ -1,9 +1,11 @@
 //! An identity: who one is to one broker, with the key that proves it and the root that proves the broker.
 
+use std::sync::Arc;
+
 use daypass_credential::{NodeId, Revision, Timestamp};
 use rustls_pki_types::CertificateDer;
 
-use crate::{Address, Error, PrivateKey, Proof, Trust, life};
+use crate::{Address, Error, PrivateKey, Proof, Trust, life, log::Memory};
 
 /// Who one is to one broker. Kept in a [`crate::Home`].
 #[derive(Debug, Clone)]
@@ -13,6 +15,8 @@ pub struct Identity {
     pub(crate) root: CertificateDer<'static>,
     pub(crate) key: PrivateKey,
     pub(crate) held: Held,
+    /// Where the newest checkpoint of the broker's log is kept.
+    pub(crate) memory: Memory,
 }
 
 /// An identity certificate as the broker gave it.
@@ -87,5 +91,11 @@ impl Identity {
     #[must_use]
     pub fn trust(&self) -> Trust {
         Trust::Root(self.root.clone())
+    }
+    /// The same, whose connections keep the newest checkpoint of the broker's log in memory alone: for a home that cannot
+    /// be written. Each run of the program then trusts the first contact.
+    #[must_use]
+    pub fn keeping_nothing(self) -> Self {
+        Self { memory: Memory::Here(Arc::default()), ..self }
     }
 }

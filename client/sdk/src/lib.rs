@@ -53,8 +53,10 @@ mod identity;
 mod keeper;
 mod key;
 mod life;
+mod link;
 #[cfg(feature = "listen")]
 pub mod listen;
+mod log;
 mod offboarding;
 mod past_refusal;
 mod pem;
@@ -62,6 +64,7 @@ mod record;
 mod retry;
 mod tls;
 mod verification;
+mod way;
 mod wire;
 
 pub use address::Address;
@@ -78,6 +81,7 @@ pub use home::Home;
 pub use identity::Identity;
 pub use keeper::{Keeper, Standing};
 pub use key::PrivateKey;
+pub use log::{Export, KnownLog, LogFault, Proven};
 pub use past_refusal::PastRefusal;
 pub use pem::{certificates_from_pem, certificates_to_pem};
 pub use record::{Death, Record, RecordKind};

@@ -1,10 +1,11 @@
 //! Checking credentials, for relying parties.
 
 use daypass_credential::{Name, NodeId, NodeKind, Revision, ScopeSet, Timestamp};
+use daypass_log::VerifierKey;
 use daypass_proto::v1::{self, verification_service_client::VerificationServiceClient};
 use rustls_pki_types::CertificateDer;
 
-use crate::{Connection, Error, retry::Repeat, wire};
+use crate::{Connection, Error, log, retry::Repeat, wire};
 
 /// A connection of a verifier's: it asks about the credentials that it is shown.
 #[derive(Debug, Clone)]
@@ -102,6 +103,8 @@ pub struct TrustBundle {
     pub broker_roots: Vec<CertificateDer<'static>>,
     /// Who signs client certificates, audience by audience.
     pub audiences: Vec<AudienceRoots>,
+    /// The keys that sign the checkpoints of the broker's log; none of a broker without them.
+    pub log_keys: Vec<VerifierKey>,
 }
 
 /// Who signs client certificates for an audience.
@@ -138,6 +141,7 @@ impl Connection {
             trust_domain: answer.trust_domain,
             era: answer.era,
             jwks: answer.jwks,
+            log_keys: answer.log_keys.iter().map(|text| log::key(text)).collect::<Result<_, _>>()?,
         })
     }
 }
