@@ -11,6 +11,7 @@ use daypass_store::{Change, CommitError, Lane, Store};
 use zeroize::Zeroizing;
 
 use crate::{
+    audit::Audit,
     call::{Call, RequestMark},
     clock::ClockGuard,
     entropy::Entropy,
@@ -35,6 +36,7 @@ pub(crate) struct Broker {
     pub(crate) lifetimes: Lifetimes,
     pub(crate) refusals: Refusals,
     pub(crate) space: Space,
+    pub(crate) audit: Audit,
 }
 
 /// The broker's own limits on what it mints.

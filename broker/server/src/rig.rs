@@ -18,6 +18,7 @@ use daypass_store::{Change, Disk, Faults, Lane, Memory, Store};
 use zeroize::Zeroizing;
 
 use crate::{
+    audit::{Audit, Summaries},
     broker::{Broker, Lifetimes},
     call::{Call, RequestMark},
     clock::{ClockGuard, tests::SetClock},
@@ -42,14 +43,19 @@ fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-struct Rig {
-    broker: Arc<Broker>,
-    clock: Arc<SetClock>,
+pub(crate) struct Rig {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) clock: Arc<SetClock>,
     faults: Faults,
 }
 
 impl Rig {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
+        Self::with(Summaries::none(Era::new(1))).await
+    }
+
+    /// The same with these summaries of its log.
+    pub(crate) async fn with(summaries: Summaries) -> Self {
         let (faults, clock) = (Faults::none(), SetClock::at(NOON));
         let store = Memory::open(&Disk::new(), &faults).unwrap();
         let (kek, now) = (KeyEncryptionKey::generate().unwrap(), Timestamp::from_millis(NOON));
@@ -102,12 +108,13 @@ impl Rig {
             },
             refusals: Refusals::default(),
             space: Space::of("/".into(), Limits::mebibytes(0, 0)),
+            audit: Audit::new(summaries),
         };
         Self { broker: Arc::new(broker), clock, faults }
     }
 
     /// A call by the admin, as the gate hands it on.
-    async fn call(&self) -> Arc<Call> {
+    pub(crate) async fn call(&self) -> Arc<Call> {
         let now = Timestamp::from_millis(NOON);
         let caller = Arc::new(Shown {
             era: Era::new(1),
@@ -128,7 +135,7 @@ impl Rig {
         Arc::new(Call { method: Method::new("Test/Call"), caller, facts })
     }
 
-    fn single(&self) -> RequestMark {
+    pub(crate) fn single(&self) -> RequestMark {
         RequestMark::single(&*self.broker.entropy).unwrap()
     }
 

@@ -3,6 +3,7 @@
 mod convert;
 mod gate;
 mod limits;
+mod read_events;
 mod services;
 mod status;
 mod table;

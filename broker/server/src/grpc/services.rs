@@ -64,7 +64,7 @@ struct Handler {
 }
 
 /// The call that the gate let in, and what it asks.
-fn opened<T>(request: Request<T>) -> Result<(Arc<Call>, T), Status> {
+pub(super) fn opened<T>(request: Request<T>) -> Result<(Arc<Call>, T), Status> {
     let call = request.extensions().get::<Arc<Call>>().cloned();
     // Without the gate's word nobody is known, whatever the way that led here.
     let call = call.ok_or_else(|| status(&Refusal::NoCertificate, None))?;
@@ -243,7 +243,7 @@ impl offboarding::OffboardingService for Handler {
 
 #[tonic::async_trait]
 impl audit::AuditService for Handler {
-    type ReadEventsStream = tokio_stream::Empty<Result<v1::ReadEventsResponse, Status>>;
+    type ReadEventsStream = super::read_events::Events;
     type ExportLogStream = tokio_stream::Empty<Result<v1::ExportLogResponse, Status>>;
 
     async fn get_checkpoint(
@@ -262,9 +262,9 @@ impl audit::AuditService for Handler {
 
     async fn read_events(
         &self,
-        _request: Request<v1::ReadEventsRequest>,
+        request: Request<v1::ReadEventsRequest>,
     ) -> Result<Response<Self::ReadEventsStream>, Status> {
-        Err(Status::unimplemented("base"))
+        super::read_events::read_events(&self.broker, request).await
     }
 
     async fn export_log(
