@@ -418,7 +418,8 @@ async fn whoever_follows_is_told_every_few_seconds_how_far_it_is() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+// By the clock on the wall: the record of the refusal is waited for only so long.
+#[tokio::test]
 async fn whoever_is_ended_while_following_is_told_so_and_reads_no_further() {
     let rig = Rig::new().await;
     let call = rig.call().await;
@@ -426,7 +427,6 @@ async fn whoever_is_ended_while_following_is_told_so_and_reads_no_further() {
     let (mut pages, mut refused) = start(&rig, following(Filter::default(), head)).await;
     let mark = rig.single();
     let node = id("identity:ada-1");
-    // While the store works, time that nobody waits for may pass: so it is read meanwhile.
     let ((refusal, event), ended) = tokio::join!(
         async {
             while pages.recv().await.is_some() {}
