@@ -13,6 +13,7 @@ pub mod facts;
 mod lifetime;
 pub mod mint;
 pub mod node;
+pub mod record;
 pub mod text;
 
 pub use denial::{Class, Denial, Stop};
@@ -20,4 +21,5 @@ pub use event::{Action, Actor, ChangeId, Event, Put};
 pub use facts::{Expect, Facts, Stored, Unsettled};
 pub use mint::{Permit, Shown};
 pub use node::{Body, Life, Node};
+pub use record::{ActionKind, Outcome, Record, Who};
 pub use text::{PrivateId, TextRef};

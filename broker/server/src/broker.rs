@@ -11,6 +11,7 @@ use daypass_store::{Change, CommitError, Lane, Store};
 use zeroize::Zeroizing;
 
 use crate::{
+    audit::Audit,
     call::{Call, RequestMark},
     clock::ClockGuard,
     entropy::Entropy,
@@ -37,6 +38,7 @@ pub(crate) struct Broker {
     pub(crate) refusals: Refusals,
     pub(crate) space: Space,
     pub(crate) notary: Notary,
+    pub(crate) audit: Audit,
 }
 
 /// The broker's own limits on what it mints.

@@ -4,6 +4,7 @@
 //! its table, and hands a typed wish to a use case. A use case reads facts, lets `daypass-core` decide, records the
 //! decision in the store, and only then signs.
 
+mod audit;
 mod broker;
 mod call;
 mod clock;

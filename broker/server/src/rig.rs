@@ -18,6 +18,7 @@ use daypass_store::{Change, Disk, Faults, Lane, Memory, Store};
 use zeroize::Zeroizing;
 
 use crate::{
+    audit::{Audit, Summaries},
     broker::{Broker, Lifetimes},
     call::{Call, RequestMark},
     clock::{ClockGuard, tests::SetClock},
@@ -45,7 +46,7 @@ fn name(text: &str) -> Name {
 
 pub(crate) struct Rig {
     pub(crate) broker: Arc<Broker>,
-    clock: Arc<SetClock>,
+    pub(crate) clock: Arc<SetClock>,
     pub(crate) faults: Faults,
     /// What keeps the tree and signs it: a test lets it work.
     pub(crate) notary: notary::Worker,
@@ -55,6 +56,11 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) async fn new() -> Self {
+        Self::with(Summaries::none(Era::new(1))).await
+    }
+
+    /// The same with these summaries of its log.
+    pub(crate) async fn with(summaries: Summaries) -> Self {
         let (faults, clock) = (Faults::none(), SetClock::at(NOON));
         let store = Memory::open(&Disk::new(), &faults).unwrap();
         let (kek, now) = (KeyEncryptionKey::generate().unwrap(), Timestamp::from_millis(NOON));
@@ -117,6 +123,7 @@ impl Rig {
             refusals: Refusals::default(),
             space: Space::of("/".into(), Limits::mebibytes(0, 0)),
             notary,
+            audit: Audit::new(summaries),
         };
         Self { broker: Arc::new(broker), clock, faults, notary: worker, files }
     }
@@ -143,7 +150,7 @@ impl Rig {
         Arc::new(Call { method: Method::new("Test/Call"), caller, facts })
     }
 
-    fn single(&self) -> RequestMark {
+    pub(crate) fn single(&self) -> RequestMark {
         RequestMark::single(&*self.broker.entropy).unwrap()
     }
 

@@ -26,7 +26,7 @@ async fn send(export: &mut Export, out: &mut Outlet<v1::ExportLogResponse>) -> R
 
 #[tonic::async_trait]
 impl audit::AuditService for Handler {
-    type ReadEventsStream = tokio_stream::Empty<Result<v1::ReadEventsResponse, Status>>;
+    type ReadEventsStream = super::read_events::Events;
     type ExportLogStream = Answer<v1::ExportLogResponse>;
 
     async fn get_checkpoint(
@@ -59,9 +59,9 @@ impl audit::AuditService for Handler {
 
     async fn read_events(
         &self,
-        _request: Request<v1::ReadEventsRequest>,
+        request: Request<v1::ReadEventsRequest>,
     ) -> Result<Response<Self::ReadEventsStream>, Status> {
-        Err(Status::unimplemented("base"))
+        super::read_events::read_events(&self.broker, request).await
     }
 
     async fn export_log(

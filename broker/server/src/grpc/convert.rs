@@ -22,7 +22,7 @@ use crate::{
     verification::Active,
 };
 
-fn parsed<T: FromStr<Err: ToString>>(field: &'static str, text: &str) -> Result<T, Refusal> {
+pub(crate) fn parsed<T: FromStr<Err: ToString>>(field: &'static str, text: &str) -> Result<T, Refusal> {
     text.parse().map_err(|error: T::Err| Refusal::bad(field, error.to_string()))
 }
 
@@ -45,7 +45,10 @@ pub(crate) fn instant(at: Timestamp) -> prost_types::Timestamp {
     }
 }
 
-fn timestamp(field: &'static str, at: Option<prost_types::Timestamp>) -> Result<Timestamp, Refusal> {
+pub(crate) fn timestamp(
+    field: &'static str,
+    at: Option<prost_types::Timestamp>,
+) -> Result<Timestamp, Refusal> {
     let at = at.ok_or_else(|| Refusal::bad(field, "say when"))?;
     let outside = || Refusal::bad(field, "not an instant from 1970 on");
     let secs = u64::try_from(at.seconds).map_err(|_| outside())?;

@@ -109,6 +109,11 @@ where
             let Some(place) = limits.place(index, remote.who()) else {
                 return Ok(status(&Refusal::Busy { retry_after: RETRY_AFTER }, None).into_http());
             };
+            // Dropped here, or later where a handler that goes on has taken it.
+            let place = Arc::new(place);
+            if row.streams() {
+                request.extensions_mut().insert(place.clone());
+            }
             let answered = async {
                 match admit(&broker, row, &remote.peer).await {
                     Ok(None) => {}

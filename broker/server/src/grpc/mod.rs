@@ -5,6 +5,7 @@ mod convert;
 mod gate;
 mod limits;
 mod outlet;
+mod read_events;
 mod services;
 mod status;
 mod table;

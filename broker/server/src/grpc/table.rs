@@ -93,6 +93,11 @@ const fn ends(path: &str) -> bool {
 const LARGE_SERVICE: &str = "daypass.v1.DirectoryService/";
 
 impl Row {
+    /// Does its answer go on after it has begun? Then the call has its place for as long.
+    pub(crate) fn streams(&self) -> bool {
+        matches!(self.path, "daypass.v1.AuditService/ReadEvents" | "daypass.v1.AuditService/ExportLog")
+    }
+
     /// Is its message to be kept small apart from what its service takes?
     pub(crate) fn keeps_small(&self) -> bool {
         self.path.starts_with(LARGE_SERVICE) && self.callers != Callers::Writers

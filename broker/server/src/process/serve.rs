@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use daypass_credential::Timestamp;
+use daypass_credential::{Era, Timestamp};
 use daypass_store::Store;
 use rustls::{crypto::ring::sign::any_supported_type, sign::CertifiedKey};
 use tokio::{
@@ -28,6 +28,7 @@ use super::{
     tls::{ServerIdentity, server_config},
 };
 use crate::{
+    audit::{Audit, Summaries, keep_summaries},
     broker::{Broker, Lifetimes},
     clock::{ClockGuard, SystemClock},
     config::Config,
@@ -96,6 +97,7 @@ pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> Result
     tokio::spawn(renew_certificate(broker.clone(), config.clone(), identity));
     tokio::spawn(count_refusals(broker.clone()));
     tokio::spawn(watch_space(broker.clone()));
+    tokio::spawn(keep_summaries(broker.clone()));
 
     let connections =
         listen(listener, TlsAcceptor::from(Arc::new(tls)), broker.clone(), config.limits.connections);
@@ -137,6 +139,7 @@ async fn answer(
     reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
     let (mut asked, mut late) = (stopped.clone(), stopped);
     let drain = Duration::from_millis(config.limits.drain.as_millis());
+    let following = broker.clone();
     let routes = routes(&broker).add_service(health);
     let routes = reflection(routes).map_err(|error| Failure::work("cannot offer reflection", error))?;
     let server = Server::builder()
@@ -150,6 +153,7 @@ async fn answer(
             let _closed = asked.wait_for(|stop| *stop != Stop::Not).await;
             tracing::info!("stopping: finishing what is under way");
             notify(State::Stopping);
+            following.audit.close();
             reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
         });
     tokio::select! {
@@ -209,6 +213,7 @@ async fn broker(
         refusals: Refusals::default(),
         space,
         notary,
+        audit: Audit::new(summaries(config, era)),
     };
     Ok((broker, worker))
 }
@@ -231,6 +236,14 @@ async fn open_notary(
     opened.map_err(|error| match error {
         StartError::NotTheNewest(why) => Failure::Older(why),
         other @ (StartError::Files(_) | StartError::Log(_)) => Failure::work("cannot look at the log", other),
+    })
+}
+
+/// What lets searches of the log skip what cannot match. Without it they are slower, and nothing else.
+fn summaries(config: &Config, era: Era) -> Summaries {
+    Summaries::open(&config.data_dir.join("notary"), era).unwrap_or_else(|error| {
+        tracing::warn!(%error, "searches of the log are slower: their summaries cannot be opened");
+        Summaries::none(era)
     })
 }
 
