@@ -9,9 +9,6 @@ use daypass_store::{Lane, StoreError};
 use super::{BUNDLE, Summaries, summary::Summary};
 use crate::broker::Broker;
 
-/// How often it looks whether a bundle is full. A summary that is late only costs searches.
-const PACE: Duration = Duration::from_secs(1);
-
 /// Why it cannot go on for now.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Hindrance {
@@ -25,8 +22,9 @@ pub(super) enum Hindrance {
     BrokenOff,
 }
 
-/// Keeps the summaries for as long as the broker lives.
-pub(crate) async fn keep_summaries(broker: Arc<Broker>) {
+/// Keeps the summaries for as long as the broker lives, and looks this often whether a bundle is full: as often as the
+/// notary signs. A summary that is late only costs searches.
+pub(crate) async fn keep_summaries(broker: Arc<Broker>, pace: Duration) {
     if !broker.audit.summaries.is_kept() {
         return;
     }
@@ -40,7 +38,7 @@ pub(crate) async fn keep_summaries(broker: Arc<Broker>) {
             }
             Err(_) => {}
         }
-        tokio::time::sleep(PACE).await;
+        tokio::time::sleep(pace).await;
     }
 }
 

@@ -97,7 +97,7 @@ pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> Result
     tokio::spawn(renew_certificate(broker.clone(), config.clone(), identity));
     tokio::spawn(count_refusals(broker.clone()));
     tokio::spawn(watch_space(broker.clone()));
-    tokio::spawn(keep_summaries(broker.clone()));
+    tokio::spawn(keep_summaries(broker.clone(), pace(&config)));
 
     let connections =
         listen(listener, TlsAcceptor::from(Arc::new(tls)), broker.clone(), config.limits.connections);
@@ -231,12 +231,16 @@ async fn open_notary(
         let text = format!("`anchor_file`: there is no folder `{}`", folder.display());
         return Err(Failure::Use(text, None));
     }
-    let interval = Duration::from_millis(config.notary.interval.as_millis());
-    let opened = notary::open(place, subject, store, interval).await;
+    let opened = notary::open(place, subject, store, pace(config)).await;
     opened.map_err(|error| match error {
         StartError::NotTheNewest(why) => Failure::Older(why),
         other @ (StartError::Files(_) | StartError::Log(_)) => Failure::work("cannot look at the log", other),
     })
+}
+
+/// How often what follows the log looks for something new.
+const fn pace(config: &Config) -> Duration {
+    Duration::from_millis(config.notary.interval.as_millis())
 }
 
 /// What lets searches of the log skip what cannot match. Without it they are slower, and nothing else.
