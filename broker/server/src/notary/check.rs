@@ -67,9 +67,9 @@ pub(super) async fn check(
         Checkpoint::open(note, subject.keys).map(drop)
     };
     let anchored = verdict(known_anchor.as_ref(), &signed)?;
-    serveable(&anchored, &format!("the anchor `{}`", place.anchor.display()))?;
+    serveable(&anchored, &log, &format!("the anchor `{}`", place.anchor.display()))?;
     let noted = verdict(known_head.as_ref(), &|| Ok(()))?;
-    serveable(&noted, &format!("`{}`", place.folder.join("head").display()))?;
+    serveable(&noted, &log, &format!("`{}`", place.folder.join("head").display()))?;
     if anchored == Verdict::Begins && noted == Verdict::Continues {
         tracing::warn!(anchor = %place.anchor.display(), "the anchor was missing, and is made anew");
     }
@@ -105,7 +105,7 @@ fn read_head(place: &Place, anchored: bool) -> Result<Option<Head>, StartError> 
 const MEND: &str = "put back what was there, or run `daypassd recover`, which begins a new era";
 
 /// Passes what can be served, and says why something cannot.
-fn serveable(verdict: &Verdict, what: &str) -> Result<(), StartError> {
+fn serveable(verdict: &Verdict, log: &Log<'_>, what: &str) -> Result<(), StartError> {
     let recover = "find the newest store, or run `daypassd recover`, which begins a new era";
     let text = match verdict {
         Verdict::Begins | Verdict::Continues | Verdict::Superseded => return Ok(()),
@@ -118,7 +118,11 @@ fn serveable(verdict: &Verdict, what: &str) -> Result<(), StartError> {
              {recover}"
         ),
         Verdict::Foreign => {
-            format!("{what} is another log's: name the right `data_dir` and `anchor_file`, or move it away")
+            format!("{what} is another broker's: name the right `data_dir` and `anchor_file`")
+        }
+        Verdict::OtherEra { known } => {
+            let known = known.map_or_else(|| "none".to_owned(), |era| era.to_string());
+            format!("{what} is of era {known}, and the store is of era {}: {recover}", log.era)
         }
         Verdict::Forged(error) => format!("{what} is not signed by this log's key ({error}): {MEND}"),
     };

@@ -294,9 +294,9 @@ async fn an_anchor_of_another_log_or_key_is_refused() {
     let note = fs::read_to_string(scene.anchor()).unwrap();
     for (from, to, words) in [
         ("\n10\n", "\n9\n", "is not signed by this log's key"),
-        ("t.example/log\n10", "u.example/log\n10", "is another log's"),
-        ("era 0000000000000007", "era 0000000000000008", "is another log's"),
-        ("era 0000000000000007\n", "", "is another log's"),
+        ("t.example/log\n10", "u.example/log\n10", "is another broker's"),
+        ("era 0000000000000007", "era 0000000000000008", "is of era 0000000000000008"),
+        ("era 0000000000000007\n", "", "is of era none, and"),
         ("\n10\n", "\nten\n", "holds no checkpoint"),
     ] {
         fs::write(scene.anchor(), note.replacen(from, to, 1)).unwrap();
@@ -315,13 +315,13 @@ async fn the_anchor_of_the_era_before_is_replaced() {
     let mut scene = Scene::signed(300).await;
     scene.store = log(2, 5).await;
     (scene.era, scene.ring) = (Era::new(8), ring(ISSUER));
-    scene.refused("is another log's").await;
+    scene.refused("is of era 0000000000000007, and the store is of era 0000000000000008").await;
     scene.previous = Some(ERA);
     scene.goes_on().await;
     // And the other way around: the store of the era before does not come back.
     scene.store = log(1, 300).await;
     (scene.era, scene.previous) = (ERA, None);
-    scene.refused("is another log's").await;
+    scene.refused("is of era 0000000000000008, and the store is of era 0000000000000007").await;
 }
 
 #[tokio::test]
