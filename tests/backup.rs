@@ -45,8 +45,11 @@ fn restore(world: &World, file: &Path) -> Output {
     world.broker.command(&["restore", "-o", "json", "--from"]).arg(file).output().unwrap()
 }
 
-/// Moves the store away, as an operator does whose disk died.
+/// Moves the store away, as an operator does whose disk died, with all that was known of it.
 fn lose_the_store(world: &World) {
+    let data = world.broker.path().join("data");
+    fs::remove_file(data.join("anchor")).unwrap();
+    fs::remove_dir_all(data.join("notary")).unwrap();
     fs::rename(world.broker.store_path(), world.broker.path().join("lost")).unwrap();
 }
 

@@ -17,7 +17,8 @@ use crate::config::{Config, ConfigError, LogFormat};
 /// The Daypass broker: mints short-lived credentials for partner applications, and ends them.
 ///
 /// Begin with `daypassd init`, then `daypassd serve`. Exit codes: 0 done, 1 failed, 2 wrong use or configuration,
-/// 3 the store failed and must be reopened (start again: it recovers what was acknowledged).
+/// 3 the store failed and must be reopened (start again: it recovers what was acknowledged), 4 the store is older than what
+/// was signed, or another one (do not start it again: find the newest, or run `daypassd recover`).
 #[derive(Debug, Parser)]
 #[command(name = "daypassd", version, max_term_width = 100)]
 struct Args {
@@ -141,6 +142,9 @@ pub(crate) enum Failure {
     /// The store failed while serving.
     #[error("the store has failed: start the broker again, it recovers what was acknowledged")]
     Store,
+    /// The store is older than what was signed, or another one.
+    #[error("{0}")]
+    Older(String),
 }
 
 impl Failure {
@@ -157,6 +161,7 @@ impl Failure {
             Self::Work(..) => 1,
             Self::Use(..) => 2,
             Self::Store => 3,
+            Self::Older(_) => 4,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 mod backup;
 mod command;
-mod durable;
+pub(crate) mod durable;
 mod init;
 mod listener;
 mod notify;

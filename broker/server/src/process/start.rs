@@ -18,12 +18,33 @@ use crate::{
 /// What the first event fixed for the life of the log.
 pub(crate) struct Begun {
     pub(crate) era: Era,
+    /// The era that this one took the place of.
+    pub(crate) previous: Option<Era>,
     pub(crate) realm: Realm,
 }
 
 /// Where the store lies in the data directory.
 pub(crate) fn store_path(config: &Config) -> std::path::PathBuf {
     config.data_dir.join("store")
+}
+
+/// The mark of a store that was put back from a backup which may not be the newest.
+pub(crate) fn restored_mark(config: &Config) -> std::path::PathBuf {
+    config.data_dir.join("restored")
+}
+
+/// Refuses a store that was put back, until somebody has begun a new era or vouched for it.
+pub(crate) fn not_restored(config: &Config) -> Result<(), Failure> {
+    let mark = restored_mark(config);
+    let failed = |error| Failure::work(format!("cannot look at `{}`", mark.display()), error);
+    if !mark.try_exists().map_err(failed)? {
+        return Ok(());
+    }
+    Err(Failure::Older(format!(
+        "the store was put back from a backup (`{}`), and what came after that is not in it: run `daypassd recover`, which \
+         begins a new era; or, if nothing came after the backup, vouch for that with `daypassd restore --newest`",
+        mark.display()
+    )))
 }
 
 /// How the store is opened.
@@ -76,7 +97,8 @@ pub(crate) async fn begun(store: &dyn Store, config: &Config) -> Result<Begun, F
     let failed = |error| Failure::work("cannot read the log", error);
     let entries = store.log(Revision::ZERO, 1).await.map_err(failed)?;
     let first = entries.first().and_then(|entry| Event::from_bytes(&entry.event).ok());
-    let Some(Action::Initialized { era, issuer, trust_domain, .. }) = first.map(|event| event.action) else {
+    let Some(Action::Initialized { era, issuer, trust_domain, previous }) = first.map(|event| event.action)
+    else {
         return Err(Failure::Work("the log does not begin as a broker's does".to_owned(), None));
     };
     let differ = |field: &str, fixed: &str, now: &str| {
@@ -90,7 +112,8 @@ pub(crate) async fn begun(store: &dyn Store, config: &Config) -> Result<Begun, F
     if trust_domain != config.trust_domain {
         return differ("trust_domain", &trust_domain, &config.trust_domain);
     }
-    Ok(Begun { era, realm: Realm { issuer, domain: config.trust_domain()?, era } })
+    let previous = previous.map(|previous| previous.era);
+    Ok(Begun { era, previous, realm: Realm { issuer, domain: config.trust_domain()?, era } })
 }
 
 /// Records that an operator vouches for the clock.

@@ -79,6 +79,13 @@ fn known(reason: &str) -> Option<&'static str> {
         "stale-write" => "`daypass get ID`, look at what changed, and write again",
         "instance-cap" => "end an instance that is not used any more: `daypass end identity:NAME`",
         "clock-untrusted" => "the broker's operator checks its clock, and then `daypassd clock accept`",
+        "checkpoint-unknown" => {
+            "check the address; if the broker has begun a new era since, forget the old checkpoint once its operator has \
+             confirmed that"
+        }
+        "log-older" => {
+            "tell the broker's operator at once: the newest store has to be found, or `daypassd recover` run"
+        }
         "key-reused" => "run it again: it makes a new key",
         "other-key-expected" => {
             "enrol with the key whose public half was given: `daypass enroll --key FILE …`"
