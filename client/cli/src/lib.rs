@@ -2,6 +2,7 @@
 //! is data, in the shapes of `shapes.rs`; everything else goes to standard error.
 
 mod arguments;
+mod audit;
 mod bench;
 mod broker_process;
 mod console;
@@ -68,6 +69,7 @@ async fn run(verb: Verb, said: &Said, console: &Console) -> Result<(), Failure> 
         Verb::Completions(wish) => manual::completions(&wish, console),
         Verb::Man(wish) => manual::man(&wish, console),
         Verb::Schema(wish) => directory::schema(&wish, console),
+        Verb::Audit(audit::Wish::Verify(wish)) => audit::verify(wish, said, console).await,
         verb => {
             let _waiting = Progress::start(console, "waiting for the broker", None);
             run_with_broker(verb, said, console).await
@@ -105,6 +107,7 @@ async fn run_as(verb: Verb, home: &Home, console: &Console) -> Result<(), Failur
         Verb::List(wish) => directory::list(wish, home, console).await,
         Verb::Describe(wish) => directory::describe(wish, home, console).await,
         Verb::End(wish) => offboarding::run(wish, home, console).await,
+        Verb::Audit(wish) => audit::run(wish, home, console).await,
         Verb::Ping => diagnostics::ping(home, console).await,
         Verb::Quickstart(_)
         | Verb::Bench(_)

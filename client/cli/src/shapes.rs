@@ -1,6 +1,7 @@
 //! The documents of `-o json`: every shape that a program may rely on. Fields are added, never renamed or removed.
 //! Instants are RFC 3339 texts in UTC, and every id is as `kind:name`.
 
+mod audit;
 mod context;
 mod credential;
 mod diagnosis;
@@ -10,7 +11,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-pub(crate) use context::{Context, ContextRemoved, Contexts};
+pub(crate) use audit::{EventProof, LogExport, LogFault, LogVerdict, ProvenEvent};
+pub(crate) use context::{Context, ContextRemoved, Contexts, KnownLog};
 pub(crate) use credential::{Credential, Rests, Rotated, RotatedToken};
 pub(crate) use diagnosis::{Check, Diagnosis, Explanation, Explanations, PastRefusal};
 

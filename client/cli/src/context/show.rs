@@ -1,6 +1,6 @@
 //! Contexts as they are shown: one in words, all as a table.
 
-use daypass_sdk::{Error, Home};
+use daypass_sdk::{Error, Home, KnownLog};
 
 use super::{DEFAULT, Folder, Place};
 use crate::{
@@ -63,6 +63,8 @@ pub(super) fn shape_of(place: &Place, folder: &Folder) -> Result<shapes::Context
         Err(error) => Err(Failure::from(error).message()),
     };
     let known = identity.as_ref().ok().and_then(Option::as_ref);
+    let log = known.map_or(Ok(None), |identity| place.home.known_log(identity));
+    let log_problem = log.as_ref().err().map(ToString::to_string);
     let broker = known.map(|identity| identity.broker().to_string());
     Ok(shapes::Context {
         name: name.map_or_else(|| DEFAULT.to_owned(), ToString::to_string),
@@ -75,8 +77,25 @@ pub(super) fn shape_of(place: &Place, folder: &Folder) -> Result<shapes::Context
             .map(|root| root.to_string()),
         subject: known.map(|identity| identity.subject().to_string()),
         expires_at: known.map(|identity| instant(identity.expires_at())),
-        problem: identity.as_ref().err().cloned().or_else(|| Some(place.check().err()?.message())),
+        log: log.ok().flatten().map(|log| shape_of_log(&log)),
+        problem: identity
+            .as_ref()
+            .err()
+            .cloned()
+            .or_else(|| Some(place.check().err()?.message()))
+            .or(log_problem),
     })
+}
+
+fn shape_of_log(log: &KnownLog) -> shapes::KnownLog {
+    shapes::KnownLog {
+        key: log.key().to_string(),
+        era: log.era().to_string(),
+        revision: log.revision().get(),
+        root: log.root().hash.to_string(),
+        seen_at: instant(log.seen_at()),
+        checkpoint: log.checkpoint().note().to_owned(),
+    }
 }
 
 pub(super) fn text(context: &shapes::Context) -> String {
@@ -91,6 +110,12 @@ pub(super) fn text(context: &shapes::Context) -> String {
         known(&context.expires_at),
         context.home
     );
+    if let Some(log) = &context.log {
+        text.push_str(&format!(
+            "\nlog          revision {}, seen {}, era {}\nlog key      {}",
+            log.revision, log.seen_at, log.era, log.key
+        ));
+    }
     if let Some(problem) = &context.problem {
         text.push_str(&format!("\nproblem      {problem}"));
     }

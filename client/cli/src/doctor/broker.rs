@@ -1,10 +1,13 @@
-//! What the broker itself says: whom it takes the caller for, whether the identity is in force, its clock and version.
+//! What the broker itself says: how far its log has come, whom it takes the caller for, whether the identity is in force, its clock and version.
 
 use daypass_credential::Timestamp;
 use daypass_sdk::{Connection, Death, Error, Identity, Pong};
 
 use super::{Check, home};
-use crate::failure::{Exit, Failure};
+use crate::{
+    diagnostics::instant,
+    failure::{Exit, Failure},
+};
 
 /// Asks the broker about everything.
 pub(super) async fn examine(identity: &Identity, checks: &mut Vec<Check>) {
@@ -17,16 +20,39 @@ pub(super) async fn examine(identity: &Identity, checks: &mut Vec<Check>) {
     match asked.await {
         Ok((connection, pong)) => {
             let ended = home::now();
+            checks.push(log(&connection));
             checks.push(caller(identity, &pong));
             checks.push(standing(identity, &connection).await);
             checks.push(clock(&pong, begun, ended));
             checks.push(version(&pong));
+        }
+        Err(error @ Error::Log { .. }) => {
+            checks.push(Check::failed("log", &Failure::from(error)));
+            let words =
+                "not looked at: nothing is asked of a broker that does not show the log that is known";
+            checks.extend(["caller", "clock", "version"].map(|name| Check::skipped(name, words)));
         }
         Err(error) => {
             checks.push(refused(error));
             let words = "not looked at: the broker does not answer this identity";
             checks.extend(["clock", "version"].map(|name| Check::skipped(name, words)));
         }
+    }
+}
+
+/// The connection has answered, so that the log was held against what was known before.
+fn log(connection: &Connection) -> Check {
+    match connection.known_log() {
+        Ok(Some(log)) => Check::well(
+            "log",
+            format!(
+                "the log continues what was seen here: revision {}, seen {}",
+                log.revision(),
+                instant(log.seen_at())
+            ),
+        ),
+        Ok(None) => Check::skipped("log", "not looked at: a broker of its version shows no log"),
+        Err(error) => Check::failed("log", &Failure::from(error)),
     }
 }
 

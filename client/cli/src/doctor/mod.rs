@@ -18,7 +18,7 @@ use crate::{
 /// Look at what is wrong between you and the broker, in words.
 ///
 /// Looks at the home and its permissions, the identity, its certificate's life, the broker's address, the connection,
-/// TLS with the broker's root, whom the broker takes you for, whether the identity is in force, the clocks and the
+/// TLS with the broker's root, whether its log continues the one that was seen here, whom the broker takes you for, whether the identity is in force, the clocks and the
 /// versions. Nothing is changed. What cannot be looked at, because something before it is broken, is said to be so.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -27,7 +27,7 @@ pub(crate) struct Wish {}
 const EXAMPLES: &str = "\
 Exit codes: 0 if all is well, or only to be looked at (!); else that of the worst, in this order:
   6  what answers is not the broker that it should be
-  3  the broker does not take the identity: expired, ended, suspended
+  3  the broker does not take the identity: expired, ended, suspended; or its log is not the one that is known
   2  the home, or the identity in it, cannot be used
   4  the broker cannot be reached, or cannot serve
   1  something else

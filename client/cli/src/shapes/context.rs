@@ -25,9 +25,25 @@ pub(crate) struct Context {
     pub(crate) subject: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) expires_at: Option<String>,
+    /// What is known of the broker's log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) log: Option<KnownLog>,
     /// Why it cannot be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) problem: Option<String>,
+}
+
+/// The newest checkpoint that was seen of a log.
+#[derive(Debug, Serialize)]
+pub(crate) struct KnownLog {
+    pub(crate) key: String,
+    pub(crate) era: String,
+    pub(crate) revision: u64,
+    /// In base64.
+    pub(crate) root: String,
+    pub(crate) seen_at: String,
+    /// The signed note.
+    pub(crate) checkpoint: String,
 }
 
 /// `context remove`

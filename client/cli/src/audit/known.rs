@@ -1,0 +1,118 @@
+//! What an export is held against: the log's key, and what is known of the log already.
+
+use std::{convert::Infallible, path::Path, str::FromStr};
+
+use daypass_credential::Revision;
+use daypass_log::{Checkpoint, Root, VerifierKey};
+use daypass_sdk::{Home, KnownLog};
+
+use crate::{
+    console,
+    context::{Place, Said},
+    diagnostics::instant,
+    failure::Failure,
+};
+
+/// What was said to be known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Known {
+    /// Nothing: only the signature counts.
+    Nothing,
+    /// What this checkpoint says: a note, or the file that it is in.
+    Checkpoint(String),
+}
+
+impl FromStr for Known {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(if text == "none" { Self::Nothing } else { Self::Checkpoint(text.to_owned()) })
+    }
+}
+
+/// What an export is held against, and where it is from.
+#[derive(Debug, Clone)]
+pub(super) struct Against {
+    pub(super) key: VerifierKey,
+    /// Where the key is from, in words.
+    pub(super) key_from: String,
+    pub(super) known: Option<Root>,
+    /// What is known, and where that is from, in words.
+    pub(super) known_from: String,
+}
+
+impl Against {
+    /// By what was said; the home is looked into only for what was not.
+    pub(super) fn find(
+        key: Option<VerifierKey>,
+        known: Option<&Known>,
+        said: &Said,
+    ) -> Result<Self, Failure> {
+        let mut against = match key {
+            Some(key) => Self::by_key(key),
+            None => {
+                let place = Place::find(said)?;
+                place.check()?;
+                Self::by_home(&place)?
+            }
+        };
+        match known {
+            None => {}
+            Some(Known::Nothing) => (against.known, against.known_from) = (None, NOTHING.to_owned()),
+            Some(Known::Checkpoint(text)) => {
+                let root = read(text, &against.key)?;
+                against.known = Some(root);
+                against.known_from = format!("revision {}, by the checkpoint that was given", root.size);
+            }
+        }
+        Ok(against)
+    }
+
+    /// By what a log has shown here already.
+    pub(super) fn by_log(log: &KnownLog, home: &Home) -> Self {
+        Self {
+            key: log.key().clone(),
+            key_from: format!("as kept in {}", home.folder().display()),
+            known: Some(log.root()),
+            known_from: format!("revision {}, seen {}", log.revision(), instant(log.seen_at())),
+        }
+    }
+
+    fn by_key(key: VerifierKey) -> Self {
+        Self { key, key_from: "as given".to_owned(), known: None, known_from: NOTHING.to_owned() }
+    }
+
+    fn by_home(place: &Place) -> Result<Self, Failure> {
+        let advice =
+            "name the log's key with --key: `daypass context show` prints it where the broker is known";
+        let identity = place.home.identity().map_err(|error| Failure::from(error).then(advice))?;
+        let log = place.home.known_log(&identity)?;
+        let log = log.ok_or_else(|| {
+            let home = place.home.folder().display();
+            Failure::bad(format!("no log was seen by `{home}` yet, so that its key is not known"))
+                .then(advice)
+        })?;
+        Ok(Self::by_log(&log, &place.home))
+    }
+}
+
+/// The root in a note, or in the file that a note is in; the log's key has to have signed it.
+fn read(text: &str, key: &VerifierKey) -> Result<Root, Failure> {
+    let note =
+        if text.contains('\n') { text.to_owned() } else { console::read(Path::new(text))?.to_string() };
+    // A shell takes the last line's end away.
+    let note = format!("{}\n", note.trim_end_matches('\n'));
+    let signed = Checkpoint::open(note.as_bytes(), std::slice::from_ref(key));
+    let signed = signed.map_err(|error| {
+        Failure::bad(format!("the checkpoint that is to be known does not count: {error}"))
+            .then("take one that this log has signed, or another --key")
+    })?;
+    Ok(signed.checkpoint().root())
+}
+
+/// The last revision in a tree.
+pub(super) const fn last(root: Root) -> Revision {
+    Revision::new(root.size)
+}
+
+const NOTHING: &str = "nothing: only the signature counts";

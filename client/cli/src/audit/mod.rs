@@ -1,0 +1,45 @@
+//! The audit log, as everybody can check it: all of it as an export, whether it was changed, and that an event is in it.
+
+mod export;
+mod known;
+mod part;
+mod proof;
+mod prove;
+mod stream;
+mod verify;
+mod words;
+
+use clap::Subcommand;
+use daypass_sdk::Home;
+
+pub(crate) use verify::run as verify;
+
+use crate::{console::Console, failure::Failure};
+
+/// The log of everything that was done, and proof that nobody changed it.
+///
+/// Each event is a leaf of a tree that only grows; the broker signs its root with the log's key, as a checkpoint. Each
+/// home keeps the newest checkpoint that it has seen, and refuses a broker whose log does not continue it.
+#[derive(Debug, Subcommand)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) enum Wish {
+    Export(export::Wish),
+    Verify(verify::Wish),
+    Prove(prove::Wish),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  daypass audit export --out log.jsonl
+  daypass audit verify log.jsonl
+  daypass audit verify
+  daypass audit prove 41";
+
+pub(crate) async fn run(wish: Wish, home: &Home, console: &Console) -> Result<(), Failure> {
+    match wish {
+        Wish::Export(wish) => export::run(wish, home, console).await,
+        Wish::Prove(wish) => prove::run(wish, home, console).await,
+        // It may need no home, and comes another way.
+        Wish::Verify(_) => Err(Failure::Internal("this verb came here by the wrong way".into())),
+    }
+}

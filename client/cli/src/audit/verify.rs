@@ -1,0 +1,206 @@
+//! `audit verify`: is the log, or an export of it, whole and unchanged?
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use daypass_log::{
+    Root, SignedCheckpoint, VerifierKey,
+    export::{Fault, ReadError, Reader},
+};
+
+use super::{
+    known::{Against, Known, last},
+    proof, stream, words,
+};
+use crate::{
+    console::Console,
+    context::{Place, Said},
+    diagnostics::connect,
+    failure::{Failure, advice},
+    progress::Progress,
+    shapes,
+};
+
+/// Check that the log is whole and that nobody changed it.
+///
+/// With a FILE that `daypass audit export` wrote, or a proof of `daypass audit prove --out`, this needs no network: only
+/// the log's public key, from --key, or as this home has kept it. Without a FILE it is the broker's log, as it stands now;
+/// for admins and auditors. The first entry that does not fit is named.
+///
+/// What is known already has to be the beginning of it: the newest checkpoint that this home has seen, where its key is
+/// taken from there, or that of --known. So an older log is told from a whole one.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Wish {
+    /// The export, or the proof; `-` for standard input. Without it the broker is asked.
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The log's public key, as `daypass context show` prints it; if not said, the one that this home has kept.
+    #[arg(long, value_name = "NAME+ID+KEY")]
+    key: Option<VerifierKey>,
+    /// A checkpoint that the log has to continue: a file with it; or `none`, to check an old export by itself.
+    #[arg(long, value_name = "FILE")]
+    known: Option<Known>,
+}
+
+const EXAMPLES: &str = "\
+Exit codes: 0 if it is whole, 3 if it is not, or is not the log that is known; 2 if the file is no export.
+
+Examples:
+  daypass audit verify
+  daypass audit verify log.jsonl
+  daypass audit verify log.jsonl --key 'broker.example/log+dbe13a5f+AddamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea'
+  daypass audit verify old.jsonl --known none
+  zstd -dc log.jsonl.zst | daypass audit verify -";
+
+pub(crate) async fn run(wish: Wish, said: &Said, console: &Console) -> Result<(), Failure> {
+    let watched = *console;
+    let (found, against) = match wish.file {
+        Some(file) => {
+            let against = Against::find(wish.key, wish.known.as_ref(), said)?;
+            let held = against.clone();
+            let work = move || check_file(&file, &held, &watched);
+            let found = tokio::task::spawn_blocking(work).await;
+            (found.map_err(|error| Failure::Internal(error.to_string()))??, against)
+        }
+        None => {
+            let place = Place::find(said)?;
+            place.check()?;
+            let waiting = Progress::start(console, "waiting for the broker", None);
+            let connection = connect(&place.home.identity()?).await?;
+            connection.checkpoint().await?;
+            let against = Against::find(wish.key, wish.known.as_ref(), said)?;
+            let export = connection.export_log().await?;
+            drop(waiting);
+            let held = against.clone();
+            let checked = stream::through(export, move |input| check(input, "the broker", &held, &watched));
+            (checked.await?, against)
+        }
+    };
+    show(&found, &against, console)
+}
+
+/// What was looked at, and what was found.
+struct Found {
+    /// `export` or `proof`.
+    kind: &'static str,
+    checkpoint: Option<SignedCheckpoint>,
+    fault: Option<Fault>,
+    /// What a proof shows.
+    proven: Option<proof::Proof>,
+}
+
+fn check_file(path: &Path, against: &Against, console: &Console) -> Result<Found, Failure> {
+    let shown = path.display().to_string();
+    let failed = |error: io::Error| {
+        Failure::bad(format!("cannot read `{shown}`: {error}")).then(advice::on_file(error.kind()))
+    };
+    let mut input: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(File::open(path).map_err(failed)?)
+    };
+    let mut first = Vec::new();
+    input.by_ref().take(proof::HEAD_LEN).read_to_end(&mut first).map_err(failed)?;
+    let whole = first.as_slice().chain(input);
+    if first == proof::HEAD {
+        check_proof(whole, &shown, against)
+    } else {
+        check(whole, &shown, against, console)
+    }
+}
+
+fn check(input: impl Read, from: &str, against: &Against, console: &Console) -> Result<Found, Failure> {
+    let mut checkpoint = None;
+    match read(input, against, console, &mut checkpoint) {
+        Ok(()) => Ok(Found { kind: "export", checkpoint, fault: None, proven: None }),
+        Err(error) => {
+            let fault = Some(words::unreadable(error, from)?);
+            Ok(Found { kind: "export", checkpoint, fault, proven: None })
+        }
+    }
+}
+
+/// Reads it to the end, without looking into the entries: they are bytes that were signed, or were not.
+fn read(
+    input: impl Read,
+    against: &Against,
+    console: &Console,
+    checkpoint: &mut Option<SignedCheckpoint>,
+) -> Result<(), ReadError> {
+    let reader = Reader::new(input, std::slice::from_ref(&against.key), against.known)?;
+    let signed = checkpoint.insert(reader.checkpoint().clone());
+    let progress = Progress::start(console, "checking the log", Some(signed.checkpoint().root().size));
+    reader.verify(|revision| progress.reach(revision.get())).map(drop)
+}
+
+fn check_proof(input: impl Read, from: &str, against: &Against) -> Result<Found, Failure> {
+    let proof = proof::Proof::read(input, from)?;
+    let checked = proof.check(&against.key);
+    let (checkpoint, fault) = match checked {
+        Ok(checkpoint) => (Some(checkpoint), None),
+        Err(fault) => (None, Some(fault)),
+    };
+    let proven = fault.is_none().then_some(proof);
+    Ok(Found { kind: "proof", checkpoint, fault, proven })
+}
+
+fn show(found: &Found, against: &Against, console: &Console) -> Result<(), Failure> {
+    let shape = shape(found, against);
+    console.show(&shape, || text(&shape, against))?;
+    match &found.fault {
+        None => Ok(()),
+        Some(fault) => Err(words::not_whole(format!("the log is not whole: {fault}"))),
+    }
+}
+
+fn shape(found: &Found, against: &Against) -> shapes::LogVerdict {
+    let checkpoint = found.checkpoint.as_ref().map(SignedCheckpoint::checkpoint);
+    let root = checkpoint.map(daypass_log::Checkpoint::root);
+    shapes::LogVerdict {
+        whole: found.fault.is_none(),
+        kind: found.kind,
+        origin: against.key.name().to_owned(),
+        era: checkpoint.and_then(|checkpoint| Some(checkpoint.era()?.to_string())),
+        revision: root.map(|root| last(root).get()),
+        root: root.map(|root: Root| root.hash.to_string()),
+        key: against.key.to_string(),
+        known: against.known.map(|known| last(known).get()).filter(|_| found.kind == "export"),
+        proven: found.proven.as_ref().map(proof::Proof::shape),
+        fault: found.fault.as_ref().map(|fault| shapes::LogFault {
+            kind: words::word(fault),
+            message: fault.to_string(),
+            first_bad: fault.first_bad().map(daypass_credential::Revision::get),
+        }),
+    }
+}
+
+fn text(verdict: &shapes::LogVerdict, against: &Against) -> String {
+    let mut lines = Vec::new();
+    match (&verdict.fault, &verdict.proven, verdict.revision) {
+        (Some(fault), _, _) => {
+            lines.push("not whole".to_owned());
+            if let Some(first) = fault.first_bad {
+                lines.push(format!("first bad    revision {first}"));
+            }
+        }
+        (None, Some(proven), _) => {
+            lines.push(format!("revision {} is in the log: {}", proven.revision, proven.event));
+        }
+        (None, None, revision) => {
+            lines.push(format!("whole, up to revision {}", revision.unwrap_or_default()));
+        }
+    }
+    lines.push(format!("log          {}", verdict.origin));
+    lines.extend(verdict.era.iter().map(|era| format!("era          {era}")));
+    lines.extend(verdict.root.iter().map(|root| format!("root         {root}")));
+    lines.push(format!("key          {}, {}", verdict.key, against.key_from));
+    if verdict.kind == "export" {
+        lines.push(format!("known        {}", against.known_from));
+    }
+    lines.join("\n")
+}
