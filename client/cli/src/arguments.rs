@@ -106,6 +106,7 @@ pub(crate) enum Verb {
     List(directory::List),
     Describe(directory::Describe),
     End(offboarding::Wish),
+    Resume(offboarding::Resume),
     Doctor(doctor::Wish),
     Explain(explain::Wish),
     /// Ask the broker whom it takes you for.
