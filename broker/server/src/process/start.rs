@@ -18,6 +18,8 @@ use crate::{
 /// What the first event fixed for the life of the log.
 pub(crate) struct Begun {
     pub(crate) era: Era,
+    /// The era that this log took the place of.
+    pub(crate) previous: Option<Era>,
     pub(crate) realm: Realm,
 }
 
@@ -76,7 +78,8 @@ pub(crate) async fn begun(store: &dyn Store, config: &Config) -> Result<Begun, F
     let failed = |error| Failure::work("cannot read the log", error);
     let entries = store.log(Revision::ZERO, 1).await.map_err(failed)?;
     let first = entries.first().and_then(|entry| Event::from_bytes(&entry.event).ok());
-    let Some(Action::Initialized { era, issuer, trust_domain, .. }) = first.map(|event| event.action) else {
+    let Some(Action::Initialized { era, issuer, trust_domain, previous }) = first.map(|event| event.action)
+    else {
         return Err(Failure::Work("the log does not begin as a broker's does".to_owned(), None));
     };
     let differ = |field: &str, fixed: &str, now: &str| {
@@ -90,7 +93,8 @@ pub(crate) async fn begun(store: &dyn Store, config: &Config) -> Result<Begun, F
     if trust_domain != config.trust_domain {
         return differ("trust_domain", &trust_domain, &config.trust_domain);
     }
-    Ok(Begun { era, realm: Realm { issuer, domain: config.trust_domain()?, era } })
+    let previous = previous.map(|previous| previous.era);
+    Ok(Begun { era, previous, realm: Realm { issuer, domain: config.trust_domain()?, era } })
 }
 
 /// Records that an operator vouches for the clock.
