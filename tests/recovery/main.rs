@@ -121,11 +121,13 @@ async fn era(world: &mut World) -> (Old, PathBuf) {
 }
 
 /// Is the store that was put back refused, with the way on? Until a new era has begun, however often it is tried.
-async fn refuses_to_serve(broker: &mut Broker) {
+async fn refuses_to_serve(broker: &mut Broker, words: &str) {
     for _ in 0..2 {
         broker.spawn();
         assert_eq!(broker.ended().await, Some(4), "{}", broker.log());
-        assert!(broker.log().contains("daypassd recover"), "{}", broker.log());
+        let log = broker.log();
+        let said = log.lines().last().unwrap();
+        assert!(said.contains(words) && said.contains("daypassd recover"), "{log}");
     }
 }
 
@@ -133,14 +135,19 @@ async fn refuses_to_serve(broker: &mut Broker) {
 async fn a_store_put_back_is_refused_and_nothing_of_the_era_before_recovery_is_accepted() {
     let mut world = World::new().await;
     let (old, file) = era(&mut world).await;
+    let last = world.revision().await.get();
     assert!(world.broker.stop().await);
     lose_the_store(&world.broker);
     let put_back = good(&restore(&world.broker, &file, &[]));
     assert_eq!(put_back["recover_first"], true, "{put_back}");
-    refuses_to_serve(&mut world.broker).await;
+    refuses_to_serve(&mut world.broker, "was put back from a backup").await;
+    // What is vouched for is refused all the same, by what was signed.
+    assert!(world.broker.command(&["restore", "--newest"]).output().unwrap().status.success());
+    refuses_to_serve(&mut world.broker, "older than what was signed").await;
 
     let (recovered, admin) = begin_again(&mut world.broker, "dana", "dana-again").await;
     assert_eq!(recovered["previous"]["head"]["revision"], put_back["revision"], "{recovered}");
+    assert_eq!(recovered["previous"]["known"]["revision"].as_u64(), Some(last), "{recovered}");
     assert_eq!(recovered["suspended_vendors"], 2);
     let verifier =
         enter(&world.broker, "billing-again", &code_for(&admin, "verifier:billing-api").await, None).await;

@@ -15,6 +15,7 @@ use crate::{
     clock::ClockGuard,
     entropy::Entropy,
     keys::Cabinet,
+    notary::Notary,
     refusal::Refusal,
     refusals::Refusals,
     space::Space,
@@ -35,6 +36,7 @@ pub(crate) struct Broker {
     pub(crate) lifetimes: Lifetimes,
     pub(crate) refusals: Refusals,
     pub(crate) space: Space,
+    pub(crate) notary: Notary,
 }
 
 /// The broker's own limits on what it mints.
@@ -150,6 +152,7 @@ impl Broker {
             };
             let lane = if closes(&plan.puts) { lane.min(Lane::OwnEnd) } else { lane };
             self.room_for(lane)?;
+            self.notary.sound()?;
             let mut event = Event::new(self.stamp(), mark.id, plan.actor, plan.action);
             (event.request, event.puts) = (mark.digest, plan.puts);
             let change = Change { event, expect: facts.expectations(), private: plan.private };

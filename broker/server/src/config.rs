@@ -37,10 +37,15 @@ pub(crate) struct Config {
     pub(crate) names: Vec<String>,
     /// The file with the key that all keys are sealed with: 32 bytes, in base64 or hexadecimal. `init` makes it.
     pub(crate) key_file: PathBuf,
+    /// The file with the newest signed checkpoint, best on another disk than the store; `anchor` beside that if not said.
+    #[serde(default)]
+    pub(crate) anchor_file: Option<PathBuf>,
     #[serde(default)]
     pub(crate) lifetimes: Lifetimes,
     #[serde(default)]
     pub(crate) limits: Limits,
+    #[serde(default)]
+    pub(crate) notary: Notary,
     #[serde(default)]
     pub(crate) log: Log,
 }
@@ -103,6 +108,21 @@ impl Default for Limits {
             disk_low_water_mib: 256,
             disk_reserve_mib: 32,
         }
+    }
+}
+
+/// How the log is signed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Notary {
+    /// How often there is a new checkpoint, where there is something new: 1 s to 60 s.
+    #[serde(deserialize_with = "duration")]
+    pub(crate) interval: Ttl,
+}
+
+impl Default for Notary {
+    fn default() -> Self {
+        Self { interval: Ttl::seconds(1) }
     }
 }
 
@@ -193,6 +213,14 @@ impl Config {
             let why = format!("`{issuer}` is no https:// address");
             return Err(ConfigError::Field { field: "issuer", why });
         }
+        if issuer.contains('+') {
+            let why = format!("`{issuer}` has a `+` in it, which the name of the log's key cannot have");
+            return Err(ConfigError::Field { field: "issuer", why });
+        }
+        let interval = self.notary.interval.as_millis();
+        if !(1000..=60_000).contains(&interval) {
+            return Err(ConfigError::Field { field: "notary.interval", why: "1s to 60s".to_owned() });
+        }
         if self.limits.connections == 0 || self.limits.calls_per_connection == 0 {
             return Err(ConfigError::Field { field: "limits", why: "at least one of each".to_owned() });
         }
@@ -208,6 +236,11 @@ impl Config {
     /// The `iss` of tokens.
     pub(crate) fn issuer(&self) -> String {
         self.issuer.clone().unwrap_or_else(|| format!("https://{}", self.trust_domain))
+    }
+
+    /// The file with the newest signed checkpoint.
+    pub(crate) fn anchor_file(&self) -> PathBuf {
+        self.anchor_file.clone().unwrap_or_else(|| self.data_dir.join("anchor"))
     }
 
     /// The names of the server certificate.
@@ -266,6 +299,12 @@ mod tests {
         let config = parse(LEAST, &[]).unwrap();
         assert_eq!(config.issuer(), "https://t.example");
         assert_eq!(config.lifetimes.token, Ttl::minutes(60));
+        assert_eq!(config.notary.interval, Ttl::seconds(1));
+        assert_eq!(config.anchor_file(), Path::new("/d/anchor"));
+        let elsewhere =
+            parse(&format!("anchor_file = \"/e/a\"\n{LEAST}[notary]\ninterval = \"60s\"\n"), &[]).unwrap();
+        assert_eq!(elsewhere.anchor_file(), Path::new("/e/a"));
+        assert_eq!(elsewhere.notary.interval, Ttl::minutes(1));
     }
 
     #[test]
@@ -297,6 +336,9 @@ mod tests {
             "issuer = \"http://t.example\"",
             "lifetimes.token = \"0s\"",
             "lifetimes.token = \"1 hour\"",
+            "issuer = \"https://t.example/a+b\"",
+            "notary.interval = \"61s\"",
+            "notary.interval = \"0s\"",
             "limits.connections = 0",
             "listen = \"localhost\"",
         ] {

@@ -15,6 +15,7 @@ mod enrollment;
 mod entropy;
 mod grpc;
 mod keys;
+mod notary;
 mod offboarding;
 mod process;
 mod refusal;

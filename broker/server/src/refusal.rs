@@ -103,6 +103,10 @@ refusals! {
     Busy { retry_after: Duration } = "busy", Busy, "the broker is busy: try again in a moment";
     /// The store cannot be read or written.
     Store { internal: String } = "store-unavailable", Unavailable, "the broker cannot reach its store: tell its operator";
+    /// A checkpoint that this log did not sign, or not in this era.
+    CheckpointUnknown = "checkpoint-unknown", NotNow, "this log did not sign that checkpoint in its present era: it is another log's, or forged";
+    /// The log is older than what was signed.
+    LogOlder = "log-older", Unavailable, "the broker's log is older than what it signed: its store was put back, and it refuses everything until its operator has begun a new era";
     /// The disk is nearly full.
     DiskLow = "disk-low", Unavailable, "the broker's disk is nearly full: it ends things and answers questions, and mints and writes nothing until its operator has made room";
     /// It took too long.

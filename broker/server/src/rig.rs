@@ -1,7 +1,7 @@
 //! For tests alone: a broker over the memory engine, with a clock that tests set and faults that they order, and what
 //! has to hold when things happen between the gate and the commit.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use daypass_core::{
     Action, Actor, Body, ChangeId, Event, Facts, Life, Node, PrivateId, Put, Shown, TextRef,
@@ -24,6 +24,7 @@ use crate::{
     directory::{ObjectWish, ca_plan},
     entropy::SystemEntropy,
     keys::Cabinet,
+    notary,
     refusal::Refusal,
     refusals::Refusals,
     space::{Limits, Space},
@@ -42,14 +43,18 @@ fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-struct Rig {
-    broker: Arc<Broker>,
+pub(crate) struct Rig {
+    pub(crate) broker: Arc<Broker>,
     clock: Arc<SetClock>,
-    faults: Faults,
+    pub(crate) faults: Faults,
+    /// What keeps the tree and signs it: a test lets it work.
+    pub(crate) notary: notary::Worker,
+    /// Where that keeps its files.
+    pub(crate) files: tempfile::TempDir,
 }
 
 impl Rig {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let (faults, clock) = (Faults::none(), SetClock::at(NOON));
         let store = Memory::open(&Disk::new(), &faults).unwrap();
         let (kek, now) = (KeyEncryptionKey::generate().unwrap(), Timestamp::from_millis(NOON));
@@ -60,12 +65,8 @@ impl Rig {
         };
         for plan in [
             ca_plan(KeyPurpose::Identity, now),
-            KeyPlan {
-                purpose: KeyPurpose::Token,
-                algorithm: KeyAlgorithm::Es256,
-                not_before: now.before(Ttl::days(1)),
-                not_after: now.after(Ttl::days(700)),
-            },
+            signing(KeyPurpose::Token, KeyAlgorithm::Es256, now),
+            signing(KeyPurpose::Audit, KeyAlgorithm::EdDsa, now),
         ] {
             let made = generate(plan, &realm.domain, &kek).unwrap();
             let private = vec![(made.key.sealed, Zeroizing::new(made.sealed))];
@@ -89,9 +90,22 @@ impl Rig {
         }
         let keys = Cabinet::open(&store, kek, realm).await.unwrap();
         let last = store.head().borrow().at;
+        let store: Arc<dyn Store> = Arc::new(store);
+        let files = tempfile::tempdir().unwrap();
+        let place =
+            notary::Place { folder: files.path().join("notary"), anchor: files.path().join("anchor") };
+        let log_keys = notary::every_log_key(keys.now().ring());
+        let subject = notary::Subject {
+            issuer: "https://t.example",
+            era: Era::new(1),
+            previous: None,
+            keys: &log_keys,
+        };
+        let second = Duration::from_secs(1);
+        let (notary, worker) = notary::open(place, &subject, store.clone(), second).await.unwrap();
         let broker = Broker {
             clock: ClockGuard::new(clock.clone(), Some(last)),
-            store: Arc::new(store),
+            store,
             entropy: Arc::new(SystemEntropy::new()),
             keys,
             era: Era::new(1),
@@ -102,12 +116,13 @@ impl Rig {
             },
             refusals: Refusals::default(),
             space: Space::of("/".into(), Limits::mebibytes(0, 0)),
+            notary,
         };
-        Self { broker: Arc::new(broker), clock, faults }
+        Self { broker: Arc::new(broker), clock, faults, notary: worker, files }
     }
 
     /// A call by the admin, as the gate hands it on.
-    async fn call(&self) -> Arc<Call> {
+    pub(crate) async fn call(&self) -> Arc<Call> {
         let now = Timestamp::from_millis(NOON);
         let caller = Arc::new(Shown {
             era: Era::new(1),
@@ -136,6 +151,10 @@ impl Rig {
         let now = Timestamp::from_millis(NOON);
         self.broker.keys.now().ring().audience_ca(&name(audience), now).is_some()
     }
+}
+
+fn signing(purpose: KeyPurpose, algorithm: KeyAlgorithm, now: Timestamp) -> KeyPlan {
+    KeyPlan { purpose, algorithm, not_before: now.before(Ttl::days(1)), not_after: now.after(Ttl::days(700)) }
 }
 
 async fn write(store: &dyn Store, put: Put, private: Vec<(PrivateId, Zeroizing<Vec<u8>>)>) {
@@ -242,7 +261,7 @@ fn what_the_store_says_no_to_has_its_reason() {
     use daypass_store::CommitError;
     let large = CommitError::TooLarge { what: "event".into(), bytes: 9, limit: 8 };
     assert_eq!(Refusal::from(large).reason().as_str(), "too-large");
-    let busy = CommitError::Busy { retry_after: std::time::Duration::from_millis(1) };
+    let busy = CommitError::Busy { retry_after: Duration::from_millis(1) };
     assert_eq!(Refusal::from(busy).reason().as_str(), "busy");
 }
 

@@ -17,6 +17,7 @@ use crate::{
     credential::{CredentialRecord, Death, MintedCertificate, ShownCredential},
     diagnostics::RecordedRefusal,
     directory::{Change, Object, ObjectWish, Planned},
+    notary::log_keys,
     refusal::Refusal,
     verification::Active,
 };
@@ -176,7 +177,7 @@ pub(crate) fn trust_bundle(
         jwks: serde_json::to_string(&ring.key_set(now)).map_err(Refusal::internal)?,
         broker_roots: bundle.roots.into_iter().map(Into::into).collect(),
         audiences: audiences.map(audience).collect(),
-        log_keys: Vec::new(),
+        log_keys: log_keys(ring, now).iter().map(ToString::to_string).collect(),
     })
 }
 

@@ -27,7 +27,7 @@ use super::{
     limits::{Limits, Who},
     services::MAX_MESSAGE,
     status::status,
-    table::{Callers, Row, find},
+    table::{Callers, Row, TABLE, find},
 };
 use crate::{broker::Broker, call::Call, refusal::Refusal};
 
@@ -100,6 +100,9 @@ where
                 note_stranger(&broker, Method::new("unknown"), Refusal::UnknownMethod);
                 return Ok(status(&refusal, None).into_http());
             };
+            if let Err(refusal) = broker.notary.sound() {
+                return Ok(status(&refusal, None).into_http());
+            }
             let Some(remote) = request.extensions().get::<Arc<Remote>>().cloned() else {
                 return Ok(status(&Refusal::internal("a request without its connection"), None).into_http());
             };
@@ -176,6 +179,13 @@ async fn admit_known(broker: &Broker, row: &Row, caller: &Arc<Shown>) -> Result<
             Err(status(&refusal, event))
         }
     }
+}
+
+/// Judges the reader of an answer that goes on for long as if they asked for it now.
+pub(super) async fn judged_again(broker: &Broker, call: &Call) -> Result<(), Refusal> {
+    broker.notary.sound()?;
+    let row = TABLE.iter().find(|row| row.method == call.method).ok_or(Refusal::UnknownMethod)?;
+    judged(broker, row, &call.caller, &mut Facts::default()).await
 }
 
 async fn judged(broker: &Broker, row: &Row, caller: &Shown, facts: &mut Facts) -> Result<(), Refusal> {

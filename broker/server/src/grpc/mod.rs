@@ -1,8 +1,10 @@
 //! The gRPC surface, which alone knows the wire: authentication, the table of methods, and a thin handler for each.
 
+mod audit;
 mod convert;
 mod gate;
 mod limits;
+mod outlet;
 mod services;
 mod status;
 mod table;

@@ -1,4 +1,4 @@
-//! The handlers: each parses its request, calls its use case, and writes the answer. Nothing is decided here.
+//! The handlers, but those of the log (`audit.rs`): each parses its request, calls its use case, and writes the answer. Nothing is decided here.
 
 use std::sync::Arc;
 
@@ -59,12 +59,12 @@ pub(crate) fn routes(broker: &Arc<Broker>) -> Routes {
 }
 
 /// Answers the calls that the gate let in.
-struct Handler {
-    broker: Arc<Broker>,
+pub(super) struct Handler {
+    pub(super) broker: Arc<Broker>,
 }
 
 /// The call that the gate let in, and what it asks.
-fn opened<T>(request: Request<T>) -> Result<(Arc<Call>, T), Status> {
+pub(super) fn opened<T>(request: Request<T>) -> Result<(Arc<Call>, T), Status> {
     let call = request.extensions().get::<Arc<Call>>().cloned();
     // Without the gate's word nobody is known, whatever the way that led here.
     let call = call.ok_or_else(|| status(&Refusal::NoCertificate, None))?;
@@ -73,7 +73,11 @@ fn opened<T>(request: Request<T>) -> Result<(Arc<Call>, T), Status> {
 
 impl Handler {
     /// The answer, or the refusal with its record.
-    async fn answer<T>(&self, call: &Call, result: Result<T, Refusal>) -> Result<Response<T>, Status> {
+    pub(super) async fn answer<T>(
+        &self,
+        call: &Call,
+        result: Result<T, Refusal>,
+    ) -> Result<Response<T>, Status> {
         match result {
             Ok(answer) => Ok(Response::new(answer)),
             Err(refusal) => {
@@ -244,40 +248,6 @@ impl offboarding::OffboardingService for Handler {
             Ok(v1::EndResponse { revision: revision.get() })
         };
         self.answer(&call, ended.await).await
-    }
-}
-
-#[tonic::async_trait]
-impl audit::AuditService for Handler {
-    type ReadEventsStream = tokio_stream::Empty<Result<v1::ReadEventsResponse, Status>>;
-    type ExportLogStream = tokio_stream::Empty<Result<v1::ExportLogResponse, Status>>;
-
-    async fn get_checkpoint(
-        &self,
-        _request: Request<v1::GetCheckpointRequest>,
-    ) -> Result<Response<v1::GetCheckpointResponse>, Status> {
-        Err(Status::unimplemented("base"))
-    }
-
-    async fn prove_event(
-        &self,
-        _request: Request<v1::ProveEventRequest>,
-    ) -> Result<Response<v1::ProveEventResponse>, Status> {
-        Err(Status::unimplemented("base"))
-    }
-
-    async fn read_events(
-        &self,
-        _request: Request<v1::ReadEventsRequest>,
-    ) -> Result<Response<Self::ReadEventsStream>, Status> {
-        Err(Status::unimplemented("base"))
-    }
-
-    async fn export_log(
-        &self,
-        _request: Request<v1::ExportLogRequest>,
-    ) -> Result<Response<Self::ExportLogStream>, Status> {
-        Err(Status::unimplemented("base"))
     }
 }
 

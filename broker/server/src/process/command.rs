@@ -17,7 +17,8 @@ use crate::config::{Config, ConfigError, LogFormat};
 /// The Daypass broker: mints short-lived credentials for partner applications, and ends them.
 ///
 /// Begin with `daypassd init`, then `daypassd serve`. Exit codes: 0 done, 1 failed, 2 wrong use or configuration,
-/// 3 the store failed and must be reopened (start again: it recovers what was acknowledged).
+/// 3 the store failed and must be reopened (start again: it recovers what was acknowledged), 4 the store is older than what
+/// was signed, or another one (do not start it again: find the newest, or run `daypassd recover`).
 #[derive(Debug, Parser)]
 #[command(name = "daypassd", version, max_term_width = 100)]
 struct Args {
@@ -85,9 +86,9 @@ enum Command {
         /// The configuration file.
         #[arg(long, value_name = "FILE", env = "DAYPASSD_CONFIG")]
         config: PathBuf,
-        /// The backup.
-        #[arg(long, value_name = "FILE")]
-        from: PathBuf,
+        /// The backup; not needed where it was restored before, and --newest vouches for it.
+        #[arg(long, value_name = "FILE", required_unless_present = "newest")]
+        from: Option<PathBuf>,
         /// Only check that the backup is whole, and write nothing.
         #[arg(long, conflicts_with_all = ["newest", "without_keys"])]
         check: bool,
@@ -182,6 +183,9 @@ pub(crate) enum Failure {
     /// The store failed while serving.
     #[error("the store has failed: start the broker again, it recovers what was acknowledged")]
     Store,
+    /// The store is older than what was signed, or another one.
+    #[error("{0}")]
+    Older(String),
 }
 
 impl Failure {
@@ -198,6 +202,7 @@ impl Failure {
             Self::Work(..) => 1,
             Self::Use(..) => 2,
             Self::Store => 3,
+            Self::Older(_) => 4,
         }
     }
 }
@@ -267,13 +272,21 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Restore { config, from, check, newest, without_keys, output } => {
             let config = Config::load(&config)?;
-            let said = if check {
-                let checked = backup::check_file(&from)?;
-                output.of(|| checked.text(), || checked.json())
-            } else {
-                let vouched = restore::Vouched { newest, without_keys };
-                let restored = block_on(restore::restore(&config, &from, vouched))?;
-                output.of(|| restored.text(), || restored.json())
+            let said = match from {
+                None => {
+                    restore::vouch(&config)?;
+                    let said = "taken: nothing was recorded after the backup that was put back";
+                    output.of(|| format!("{said}\n"), || serde_json::json!({ "done": "vouched" }))
+                }
+                Some(from) if check => {
+                    let checked = backup::check_file(&from)?;
+                    output.of(|| checked.text(), || checked.json())
+                }
+                Some(from) => {
+                    let vouched = restore::Vouched { newest, without_keys };
+                    let restored = block_on(restore::restore(&config, &from, vouched))?;
+                    output.of(|| restored.text(), || restored.json())
+                }
             };
             print!("{said}");
             Ok(())

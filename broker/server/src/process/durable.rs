@@ -32,6 +32,18 @@ pub(super) fn new_file(path: &Path, content: &[u8]) -> io::Result<()> {
     names(path)
 }
 
+/// Makes a file, its owner's alone, or replaces it: what was there before, or all of this, is in it at any time.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let part = path.with_added_extension(PART);
+    clear(&part)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&part, path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
 /// Makes a file durable that is there already, under this one name.
 pub(super) fn file(path: &Path) -> io::Result<()> {
     clear(&path.with_added_extension(PART))?;
@@ -71,5 +83,18 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"key");
         assert_eq!(new_file(&path, b"other").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).unwrap(), b"key");
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_though_an_attempt_broke_off() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("anchor");
+        for content in ["first", "second"] {
+            fs::write(place.path().join("anchor.new"), "half a s").unwrap();
+            replace(&path, content.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+        assert!(replace(&place.path().join("missing/anchor"), b"x").is_err());
     }
 }

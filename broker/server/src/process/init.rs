@@ -13,6 +13,7 @@ use daypass_core::{
 };
 use daypass_credential::{Digest, EnrollmentCode, Era, Name, NodeId, NodeKind, Revision, Timestamp, Ttl};
 use daypass_issuer::{KeyEncryptionKey, KeyPlan, PublicKey, generate};
+use daypass_log::VerifierKey;
 use daypass_store::{Change, Lane, OpenError, Sled, Store};
 use zeroize::Zeroizing;
 
@@ -27,6 +28,7 @@ use crate::{
     directory::ca_plan,
     enrollment::code_name,
     entropy::{Entropy, SystemEntropy},
+    notary,
     refusal::Refusal,
     text,
 };
@@ -40,11 +42,12 @@ pub(crate) struct Wish {
 
 /// What was begun.
 pub(crate) struct Begun {
-    era: Era,
+    pub(super) era: Era,
     root: Digest,
     admin: Name,
     code: EnrollmentCode,
     expires: Timestamp,
+    log_key: VerifierKey,
 }
 
 /// What to do where the answer of an earlier attempt got lost: its code is in nobody's hands, and in no log.
@@ -138,17 +141,19 @@ pub(super) async fn first_event(
     let now = SystemClock.wall();
     let domain = config.trust_domain()?;
     let (mut puts, mut private) = (Vec::new(), Vec::new());
-    let mut root = None;
+    let (mut root, mut log_key) = (None, None);
     for plan in plans(now.floor_secs()) {
         let identity = plan.purpose == KeyPurpose::Identity;
         let made = generate(plan, &domain, kek).map_err(|error| Failure::work("cannot make a key", error))?;
         if identity {
             root = Some(daypass_issuer::digest(&made.key.public.0));
         }
+        log_key = log_key.or_else(|| notary::log_key(&config.issuer(), &made.key));
         private.push((made.key.sealed, Zeroizing::new(made.sealed)));
         puts.push(open_put(Body::Key(made.key)));
     }
     let root = root.ok_or_else(|| Failure::Work("no root was made".to_owned(), None))?;
+    let log_key = log_key.ok_or_else(|| Failure::Work("no audit key was made".to_owned(), None))?;
     let code = EnrollmentCode::new(entropy.bytes().map_err(failed)?, root);
     let era = Era::new(u64::from_be_bytes(entropy.bytes().map_err(failed)?));
     let name = first.admin.name.clone();
@@ -172,7 +177,7 @@ pub(super) async fn first_event(
     event.puts = puts;
     let change = Change { event, expect: Vec::new(), private };
     store.commit(change, Lane::Normal).await.map_err(|error| Failure::work("cannot begin the log", error))?;
-    Ok(Begun { era, root, admin: name, code, expires })
+    Ok(Begun { era, root, admin: name, code, expires, log_key })
 }
 
 /// The keys that a broker begins with.
@@ -228,6 +233,7 @@ impl Begun {
         serde_json::json!({
             "era": self.era,
             "root_sha256": self.root_hex(),
+            "log_key": self.log_key.to_string(),
             "admin": self.admin,
             "enrollment_code": self.code.reveal(),
             "expires_at": rfc3339(self.expires),
@@ -237,11 +243,12 @@ impl Begun {
     /// For people.
     pub(crate) fn text(&self) -> String {
         format!(
-            "era        {}\nroot       sha256 {}\nadmin      {}\ncode       {}\n\n\
-             Hand the code to the admin: it works once, within a day, and with the key given alone.\n\
+            "era        {}\nroot       sha256 {}\nlog key    {}\nadmin      {}\ncode       {}\n\n\
+             Give the log key to whoever is to check the log. Hand the code to the admin: it works once, within a day, and with the key given alone.\n\
              Next: daypassd serve, and on the admin's machine:\n  daypass enroll --broker HOST:PORT --key FILE --code-file CODE.txt\n",
             self.era,
             self.root_hex(),
+            self.log_key,
             self.admin,
             self.code.reveal(),
         )

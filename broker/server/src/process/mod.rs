@@ -2,9 +2,8 @@
 
 mod backup;
 mod command;
-mod durable;
+pub(crate) mod durable;
 mod init;
-mod known;
 mod listener;
 mod notify;
 mod operator;

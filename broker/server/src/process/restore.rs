@@ -4,27 +4,21 @@
 //! INVARIANT (marked before there): the mark is durable before the store takes its name, so that whoever finds the store
 //! finds the mark as well.
 
-use std::{
-    fs, io,
-    os::unix::net::UnixStream,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, os::unix::net::UnixStream, path::Path};
 
-use daypass_core::{Body, node::Key};
+use daypass_core::Body;
 use daypass_credential::{Era, NodeKind, Revision};
-use daypass_log::{Frontier, Root};
+use daypass_log::{Frontier, Root, VerifierKey};
 use daypass_store::{Check, Options, Reader, RestoreError, Sled, Store};
 
 use super::{
     backup::{Summary, check_file, opened, sync_folder_of, unusable},
     command::Failure,
-    durable,
-    known::{self, Known},
-    operator,
+    durable, operator,
     progress::Progress,
-    start::{Begun, begun, key_encryption_key, options, store_path},
+    start::{Begun, begun, key_encryption_key, notary_place, options, restored_mark, store_path},
 };
-use crate::{config::Config, keys::Cabinet};
+use crate::{config::Config, keys::Cabinet, notary};
 
 /// What the operator says of the backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,14 +47,9 @@ enum State {
     Older(Option<u64>),
 }
 
-/// Where it is marked that the store was put back: with this there it is not served.
-pub(super) fn mark(config: &Config) -> PathBuf {
-    config.data_dir.join("restored")
-}
-
 /// Takes the mark away, durably.
 pub(super) fn unmark(config: &Config) -> Result<(), Failure> {
-    let mark = mark(config);
+    let mark = restored_mark(config);
     let failed = |error| Failure::work(format!("cannot remove `{}`", mark.display()), error);
     match fs::remove_file(&mark) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -72,7 +61,6 @@ pub(super) fn unmark(config: &Config) -> Result<(), Failure> {
 pub(crate) async fn restore(config: &Config, from: &Path, vouched: Vouched) -> Result<Restored, Failure> {
     let path = store_path(config);
     refuse_what_is_there(&path, config)?;
-    let known = known::anchor(config)?;
     let checked = check_file(from)?;
     let part = config.data_dir.join("store.restoring");
     let failed = |error| Failure::work(format!("cannot write `{}`", part.display()), error);
@@ -81,8 +69,8 @@ pub(crate) async fn restore(config: &Config, from: &Path, vouched: Vouched) -> R
         fs::remove_dir_all(&part).map_err(failed)?;
     }
     let restored = async {
-        let (begun, found) = restore_at(config, from, &part, vouched, known.as_ref()).await?;
-        let state = judge(vouched, known.as_ref(), &found)?;
+        let (begun, found) = restore_at(config, from, &part, vouched).await?;
+        let state = judge(vouched, &found)?;
         match state {
             State::Older(_) => set_mark(config, begun.era, found.root.size)?,
             State::ShownNewest | State::VouchedNewest => unmark(config)?,
@@ -102,6 +90,18 @@ pub(crate) async fn restore(config: &Config, from: &Path, vouched: Vouched) -> R
     }
 }
 
+/// Takes the operator's word that nothing was recorded after the backup that was put back here.
+pub(crate) fn vouch(config: &Config) -> Result<(), Failure> {
+    let mark = restored_mark(config);
+    let failed = |error| Failure::work(format!("cannot look at `{}`", mark.display()), error);
+    if mark.try_exists().map_err(failed)? && store_path(config).try_exists().map_err(failed)? {
+        return unmark(config);
+    }
+    let text =
+        "no store was put back here that waits for that; name the backup that is to be restored with --from";
+    Err(Failure::Use(text.to_owned(), None))
+}
+
 /// Restoring replaces nothing: neither a store that is in use, nor one that stands still.
 fn refuse_what_is_there(path: &Path, config: &Config) -> Result<(), Failure> {
     if !path.try_exists().map_err(|error| Failure::work("cannot look at the store", error))? {
@@ -116,11 +116,12 @@ fn refuse_what_is_there(path: &Path, config: &Config) -> Result<(), Failure> {
     Err(Failure::Use(text, None))
 }
 
-/// The log that was restored, and what the anchor knows of this log.
+/// The log that was restored, and what the anchor knows of it.
 struct Found {
     root: Root,
-    /// What the anchor says, if it is of this log, with the restored log's own root at that size.
-    known: Option<(Root, Root)>,
+    known: Option<Root>,
+    /// The log's own root at the size that is known.
+    there: Root,
 }
 
 /// Restores, and looks at the result as a broker does at its start.
@@ -129,38 +130,56 @@ async fn restore_at(
     from: &Path,
     part: &Path,
     vouched: Vouched,
-    known: Option<&Known>,
 ) -> Result<(Begun, Found), Failure> {
     let kek = if vouched.without_keys { None } else { Some(key_encryption_key(&config.key_file)?) };
-    let reader = Reader::open(opened(from)?).map_err(unusable)?;
-    let mut progress = Progress::new("restored", reader.header().revision, "events");
-    let said = known.map(|known| known.says.root());
-    let (mut tree, mut there) = (Frontier::new(), Root::empty());
-    let frames = reader.inspect(|frame| {
-        if let Ok(frame) = frame {
-            tree.append(&frame.event);
-            if said.is_some_and(|said| said.size == tree.size()) {
-                there = tree.root();
-            }
-        }
-    });
-    Sled::restore(part, options(config), frames, |at: Revision| progress.at(at.get())).map_err(|error| {
-        match error {
-            RestoreError::Backup(error) => unusable(error),
-            other => Failure::work("cannot restore", other),
-        }
-    })?;
+    let root = write(config, from, part)?;
     let (store, begun) = sound(config, part).await?;
-    let ours = match known {
-        Some(known) if known.says.era() == Some(begun.era) => {
-            audit_keys(&store).await?.iter().any(|key| known.is_signed_by(&begun.realm.issuer, key))
-        }
-        _ => false,
+    let keys = audit_keys(&store, &begun.realm.issuer).await?;
+    let known = notary::anchored(&notary_place(config), begun.era, &keys).map_err(|error| {
+        let text = "nothing was restored: move the anchor away, and keep it, if it cannot be put back";
+        Failure::work(text, error)
+    })?;
+    let there = match known {
+        Some(known) if known.size <= root.size => root_at(&store, known.size).await?,
+        _ => Root::empty(),
     };
     if let Some(kek) = kek {
         Cabinet::open(&store, kek, begun.realm.clone()).await.map_err(|_| other_keys(config))?;
     }
-    Ok((begun, Found { root: tree.root(), known: said.filter(|_| ours).map(|said| (said, there)) }))
+    Ok((begun, Found { root, known, there }))
+}
+
+/// Writes the store; the answer is its log's root.
+fn write(config: &Config, from: &Path, part: &Path) -> Result<Root, Failure> {
+    let reader = Reader::open(opened(from)?).map_err(unusable)?;
+    let mut progress = Progress::new("restored", reader.header().revision, "events");
+    let mut tree = Frontier::new();
+    let frames = reader.inspect(|frame| {
+        if let Ok(frame) = frame {
+            tree.append(&frame.event);
+        }
+    });
+    let written = Sled::restore(part, options(config), frames, |at: Revision| progress.at(at.get()));
+    written.map_err(|error| match error {
+        RestoreError::Backup(error) => unusable(error),
+        other => Failure::work("cannot restore", other),
+    })?;
+    Ok(tree.root())
+}
+
+/// The log's root at a size that it has.
+async fn root_at(store: &dyn Store, size: u64) -> Result<Root, Failure> {
+    let failed = |error| Failure::work("cannot read the log", error);
+    let mut tree = Frontier::new();
+    while tree.size() < size {
+        let page = usize::try_from(size - tree.size()).unwrap_or(usize::MAX).min(1024);
+        let entries = store.log(Revision::new(tree.size()), page).await.map_err(failed)?;
+        if entries.is_empty() {
+            return Err(Failure::Work("the log breaks off".to_owned(), None));
+        }
+        entries.iter().for_each(|entry| tree.append(&entry.event));
+    }
+    Ok(tree.root())
 }
 
 /// A store that was just made, opened and found to be what a broker's is.
@@ -181,7 +200,7 @@ fn other_keys(config: &Config) -> Failure {
     Failure::Use(text, None)
 }
 
-async fn audit_keys(store: &dyn Store) -> Result<Vec<Key>, Failure> {
+async fn audit_keys(store: &dyn Store, issuer: &str) -> Result<Vec<VerifierKey>, Failure> {
     let failed = |error| Failure::work("cannot read the keys", error);
     let (mut keys, mut after) = (Vec::new(), None);
     loop {
@@ -189,31 +208,24 @@ async fn audit_keys(store: &dyn Store) -> Result<Vec<Key>, Failure> {
         let Some(last) = page.last() else { return Ok(keys) };
         after = Some(last.node.id().name);
         keys.extend(page.iter().filter_map(|stored| match &stored.node.body {
-            Body::Key(key) => Some(key.clone()),
+            Body::Key(key) => notary::log_key(issuer, key),
             _ => None,
         }));
     }
 }
 
 /// How does what was restored stand to what is known? A signature is believed before an operator is.
-fn judge(vouched: Vouched, known: Option<&Known>, found: &Found) -> Result<State, Failure> {
-    let (size, beyond) = match found.known {
-        Some((said, _)) if said == found.root => return Ok(shown(vouched)),
-        Some((said, there)) => (Some(said.size), said.size > found.root.size || said != there),
-        None => (None, false),
-    };
-    match (vouched.newest, beyond) {
-        (true, true) => {
-            let text = format!(
-                "the log went on after this backup: it ends at revision {}, and a checkpoint of revision {} was signed; \
-                 restore it without --newest, and then `daypassd recover`",
-                found.root.size,
-                size.or(known.map(|known| known.says.root().size)).unwrap_or_default()
-            );
-            Err(Failure::Use(text, None))
-        }
-        (true, false) if !vouched.without_keys => Ok(State::VouchedNewest),
-        _ => Ok(State::Older(size.filter(|_| beyond))),
+fn judge(vouched: Vouched, found: &Found) -> Result<State, Failure> {
+    let beyond = found.known.filter(|known| *known != found.there);
+    match (found.known, beyond) {
+        (Some(known), _) if known == found.root => Ok(shown(vouched)),
+        (_, Some(known)) if vouched.newest => Err(Failure::Older(format!(
+            "the log went on after this backup: it ends at revision {}, and a checkpoint of revision {} was signed; restore \
+             it without --newest, and then `daypassd recover`",
+            found.root.size, known.size
+        ))),
+        (_, None) if vouched.newest => Ok(State::VouchedNewest),
+        (_, beyond) => Ok(State::Older(beyond.map(|known| known.size))),
     }
 }
 
@@ -223,7 +235,7 @@ const fn shown(vouched: Vouched) -> State {
 }
 
 fn set_mark(config: &Config, era: Era, revision: u64) -> Result<(), Failure> {
-    let mark = mark(config);
+    let mark = restored_mark(config);
     let failed = |error| Failure::work(format!("cannot write `{}`", mark.display()), error);
     match fs::remove_file(&mark) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
@@ -269,5 +281,5 @@ const FORGOTTEN: &str = "\
 Whatever was recorded after revision {} is forgotten: what was ended then would be alive again. So it is not served as it is.
 Next: daypassd recover --admin NAME --admin-key FILE.pub
   begins a new era: nothing given out before counts, vendors are suspended until each is confirmed
-Only if nothing was recorded after the backup: move the store away, and restore it again with --newest.
+Only if nothing was recorded after the backup, vouch for that: daypassd restore --newest
 ";

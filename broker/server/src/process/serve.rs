@@ -13,7 +13,7 @@ use rustls::{crypto::ring::sign::any_supported_type, sign::CertifiedKey};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::watch,
+    sync::{oneshot, watch},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
@@ -24,7 +24,7 @@ use super::{
     listener::listen,
     notify::{State, notify},
     operator,
-    start::{begun, key_encryption_key, open_store},
+    start::{begun, key_encryption_key, not_restored, notary_place, open_store},
     tls::{ServerIdentity, server_config},
 };
 use crate::{
@@ -34,10 +34,14 @@ use crate::{
     entropy::SystemEntropy,
     grpc::{GateLayer, routes, unlisted},
     keys::Cabinet,
+    notary::{self, Notary, StartError, Worker},
     refusal::Refusal,
     refusals::{INTERVAL, Refusals},
     space::{self, Space},
 };
+
+/// How long the end waits for the last checkpoint.
+const LAST_CHECKPOINT: Duration = Duration::from_secs(5);
 
 /// Why the broker stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,16 +49,34 @@ enum Stop {
     Not,
     Asked,
     StoreFailed,
+    Older,
+}
+
+/// Asks for a stop; the first reason stands.
+fn ask(stop: &watch::Sender<Stop>, why: Stop) {
+    stop.send_if_modified(|now| {
+        let first = *now == Stop::Not;
+        if first {
+            *now = why;
+        }
+        first
+    });
 }
 
 /// Serves until it is told to stop, or the store fails.
 pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> Result<(), Failure> {
     every_method_is_listed()?;
+    not_restored(&config)?;
     let kek = key_encryption_key(&config.key_file)?;
     // Before the store is opened, which takes space itself: what is held back may be needed for that already.
     let space = space(&config);
     let store = open_store(&config)?;
-    let broker = Arc::new(broker(&config, store.clone(), kek, space).await?);
+    let (broker, mut notary) = broker(&config, store.clone(), kek, space).await?;
+    let broker = Arc::new(broker);
+    notary.begin(&broker).await;
+    if broker.notary.sound().is_err() {
+        return Err(Failure::Older(broker.notary.found_older().await));
+    }
     let identity =
         server_identity(&broker, &config).map_err(|error| Failure::work("no server certificate", error))?;
     let tls = server_config(identity.clone()).map_err(|error| Failure::work("TLS", error))?;
@@ -67,7 +89,10 @@ pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> Result
     tokio::spawn(watch_signals(stop.clone())?);
     let _operator = operator::listen(&config, store.clone())
         .inspect_err(|error| tracing::warn!(%error, "no backups can be made while the broker runs"));
-    tokio::spawn(watch_store(store, stop));
+    tokio::spawn(watch_store(store, stop.clone()));
+    tokio::spawn(watch_notary(broker.clone(), stop));
+    let (finish, finishing) = oneshot::channel();
+    let notary = tokio::spawn(notary.run(broker.clone(), finishing));
     tokio::spawn(renew_certificate(broker.clone(), config.clone(), identity));
     tokio::spawn(count_refusals(broker.clone()));
     tokio::spawn(watch_space(broker.clone()));
@@ -81,12 +106,18 @@ pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> Result
     notify(State::Ready);
     let served = answer(&config, broker.clone(), connections, stopped.clone()).await;
     broker.write_counts().await;
+    // What was recorded up to the end is signed as well.
+    drop(finish);
+    if tokio::time::timeout(LAST_CHECKPOINT, notary).await.is_err() {
+        tracing::warn!("the last checkpoint takes too long, and is left to the next start");
+    }
     if let Some(path) = &ready_file {
         let _gone = fs::remove_file(path);
     }
     let why = *stopped.borrow();
     match (served, why) {
         (_, Stop::StoreFailed) => Err(Failure::Store),
+        (_, Stop::Older) => Err(Failure::Older(broker.notary.found_older().await)),
         (Err(failure), _) => Err(failure),
         (Ok(()), _) => {
             tracing::info!("stopped");
@@ -143,14 +174,15 @@ fn reflection(routes: Routes) -> Result<Routes, tonic_reflection::server::Error>
     Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
 }
 
-/// The parts of a broker over this store.
+/// The parts of a broker over this store, and its notary's worker.
 async fn broker(
     config: &Config,
     store: Arc<dyn Store>,
     kek: daypass_issuer::KeyEncryptionKey,
     space: Space,
-) -> Result<Broker, Failure> {
+) -> Result<(Broker, Worker), Failure> {
     let begun = begun(&*store, config).await?;
+    let (era, previous, issuer) = (begun.era, begun.previous, begun.realm.issuer.clone());
     let last = store.head().borrow().at;
     let clock = ClockGuard::new(Arc::new(SystemClock), Some(last));
     if let Err(error) = clock.trusted(last) {
@@ -159,13 +191,16 @@ async fn broker(
     let keys = Cabinet::open(&*store, kek, begun.realm)
         .await
         .map_err(|error| Failure::work(operator_text("cannot open the broker's keys", &error), error))?;
+    let log_keys = notary::every_log_key(keys.now().ring());
+    let subject = notary::Subject { issuer: &issuer, era, previous, keys: &log_keys };
+    let (notary, worker) = open_notary(config, &subject, store.clone()).await?;
     let lifetimes = &config.lifetimes;
-    Ok(Broker {
+    let broker = Broker {
         store,
         clock,
         entropy: Arc::new(SystemEntropy::new()),
         keys,
-        era: begun.era,
+        era,
         lifetimes: Lifetimes {
             identity_ttl: lifetimes.identity,
             certificate_ttl: lifetimes.certificate,
@@ -173,6 +208,29 @@ async fn broker(
         },
         refusals: Refusals::default(),
         space,
+        notary,
+    };
+    Ok((broker, worker))
+}
+
+/// Holds the log to what was signed of it.
+async fn open_notary(
+    config: &Config,
+    subject: &notary::Subject<'_>,
+    store: Arc<dyn Store>,
+) -> Result<(Notary, Worker), Failure> {
+    let place = notary_place(config);
+    let folder = place.anchor.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        // A disk that is not mounted must not pass for one without an anchor.
+        let text = format!("`anchor_file`: there is no folder `{}`", folder.display());
+        return Err(Failure::Use(text, None));
+    }
+    let interval = Duration::from_millis(config.notary.interval.as_millis());
+    let opened = notary::open(place, subject, store, interval).await;
+    opened.map_err(|error| match error {
+        StartError::NotTheNewest(why) => Failure::Older(why),
+        other @ (StartError::Files(_) | StartError::Log(_)) => Failure::work("cannot look at the log", other),
     })
 }
 
@@ -268,7 +326,7 @@ fn watch_signals(stop: watch::Sender<Stop>) -> Result<impl Future<Output = ()>, 
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        let _nobody_left = stop.send(Stop::Asked);
+        ask(&stop, Stop::Asked);
     })
 }
 
@@ -279,8 +337,14 @@ async fn watch_store(store: Arc<dyn Store>, stop: watch::Sender<Stop>) {
     while head.changed().await.is_ok() {}
     if *stop.borrow() == Stop::Not {
         tracing::error!("the store has failed");
-        let _nobody_left = stop.send(Stop::StoreFailed);
+        ask(&stop, Stop::StoreFailed);
     }
+}
+
+/// Asks for a stop when the log was found to be older than what was signed.
+async fn watch_notary(broker: Arc<Broker>, stop: watch::Sender<Stop>) {
+    let _why = broker.notary.found_older().await;
+    ask(&stop, Stop::Older);
 }
 
 /// Tells whoever waits where the broker listens: the file is there whole, or not at all.

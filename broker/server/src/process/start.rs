@@ -13,12 +13,13 @@ use crate::{
     clock::{Clock, SystemClock},
     config::Config,
     entropy::{Entropy, SystemEntropy},
+    notary,
 };
 
 /// What the first event fixed for the life of the log.
 pub(crate) struct Begun {
     pub(crate) era: Era,
-    /// The era that this log took the place of.
+    /// The era that this one took the place of.
     pub(crate) previous: Option<Era>,
     pub(crate) realm: Realm,
 }
@@ -26,6 +27,30 @@ pub(crate) struct Begun {
 /// Where the store lies in the data directory.
 pub(crate) fn store_path(config: &Config) -> std::path::PathBuf {
     config.data_dir.join("store")
+}
+
+/// The mark of a store that was put back from a backup which may not be the newest.
+pub(crate) fn restored_mark(config: &Config) -> std::path::PathBuf {
+    config.data_dir.join("restored")
+}
+
+/// Where the notary keeps what it knows of the log.
+pub(crate) fn notary_place(config: &Config) -> notary::Place {
+    notary::Place { folder: config.data_dir.join("notary"), anchor: config.anchor_file() }
+}
+
+/// Refuses a store that was put back, until somebody has begun a new era or vouched for it.
+pub(crate) fn not_restored(config: &Config) -> Result<(), Failure> {
+    let mark = restored_mark(config);
+    let failed = |error| Failure::work(format!("cannot look at `{}`", mark.display()), error);
+    if !mark.try_exists().map_err(failed)? {
+        return Ok(());
+    }
+    Err(Failure::Older(format!(
+        "the store was put back from a backup (`{}`), and what came after that is not in it: run `daypassd recover`, which \
+         begins a new era; or, if nothing came after the backup, vouch for that with `daypassd restore --newest`",
+        mark.display()
+    )))
 }
 
 /// How the store is opened.

@@ -19,8 +19,9 @@ pub(super) fn on(error: &Error) -> Option<String> {
         }
         Error::Busy { .. } => "try again in a moment".into(),
         Error::OtherBroker { .. } => {
-            "check the address; if the broker goes by another name there, add --server-name; else do not go on: \
-             `daypass doctor` tells more"
+            "check the address; if the broker goes by another name there, add --server-name; if its operator says that it \
+             was recovered, ask an admin for a new code and enrol into an empty folder; else do not go on: `daypass \
+             doctor` tells more"
                 .into()
         }
         Error::NotAccepted { .. } => {
@@ -69,6 +70,13 @@ fn known(reason: &str) -> Option<&'static str> {
         "stale-write" => "`daypass get ID`, look at what changed, and write again",
         "instance-cap" => "end an instance that is not used any more: `daypass end identity:NAME`",
         "clock-untrusted" => "the broker's operator checks its clock, and then `daypassd clock accept`",
+        "checkpoint-unknown" => {
+            "check the address; if the broker has begun a new era since, forget the old checkpoint once its operator has \
+             confirmed that"
+        }
+        "log-older" => {
+            "tell the broker's operator at once: the newest store has to be found, or `daypassd recover` run"
+        }
         "key-reused" => "run it again: it makes a new key",
         "other-key-expected" => {
             "enrol with the key whose public half was given: `daypass enroll --key FILE …`"

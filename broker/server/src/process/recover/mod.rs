@@ -24,12 +24,13 @@ use super::{
     command::Failure,
     init::{First, admin_key, fitting, seal_key},
     operator, restore,
-    start::{begun, open_store},
+    start::{begun, notary_place, open_store},
 };
 use crate::{
     clock::{Clock, SystemClock},
     config::Config,
     entropy::SystemEntropy,
+    notary,
     refusal::Refusal,
     text,
 };
@@ -62,7 +63,7 @@ pub(crate) async fn recover(config: &Config, wish: Wish) -> Result<Recovered, Fa
     let begun = begun(&*store, config).await?;
     let places = Places::of(config);
     places.tidy(config, &begun).await?;
-    let old = Old::read(&*store, config, &begun).await?;
+    let mut old = Old::read(&*store, config, &begun).await?;
     clock_agrees(&*store)?;
     let (admin, contact) = admin(&*store, &old, &wish).await?;
     if !wish.yes {
@@ -73,7 +74,10 @@ pub(crate) async fn recover(config: &Config, wish: Wish) -> Result<Recovered, Fa
     let made = new::make(config, &places.building, &kek, first, &old, &*store).await?;
     drop(store);
     let kept = places.exchange(&old.previous)?;
-    restore::unmark(config)?;
+    // From here on nothing may fail: the code that was made is nowhere else.
+    let place = notary_place(config);
+    old.remarks.extend(notary::put_aside(&place, &config.issuer(), old.previous.era, made.era));
+    old.remarks.extend(restore::unmark(config).err().map(|failure| failure.to_string()));
     Ok(Recovered { made, old, kept })
 }
 

@@ -12,10 +12,14 @@ use daypass_store::{Fold, Store};
 use zeroize::Zeroizing;
 
 use super::{
-    super::{command::Failure, known, progress::Progress, start::Begun},
+    super::{
+        command::Failure,
+        progress::Progress,
+        start::{Begun, notary_place},
+    },
     REMAINS,
 };
-use crate::config::Config;
+use crate::{config::Config, notary};
 
 /// How many entries are read at once.
 const PAGE: usize = 1024;
@@ -33,12 +37,14 @@ pub(crate) struct Old {
 impl Old {
     /// Reads the log, which is the truth: the nodes are taken from it, and not from beside it.
     pub(super) async fn read(store: &dyn Store, config: &Config, begun: &Begun) -> Result<Self, Failure> {
-        let mut remarks = Vec::new();
-        let known = anchor(config, begun, &mut remarks);
+        // What cannot be used does not stop a recovery: it is the way out.
+        let place = notary_place(config);
+        let (known, unusable) = notary::trees(&place, &begun.realm.issuer, begun.era, begun.previous);
+        let mut remarks: Vec<_> = unusable.into_iter().map(|why| format!("{why}; it was left out")).collect();
         let head = store.head().borrow().revision;
         let mut progress = Progress::new("read", head.get(), "events");
         let (mut fold, mut tree) = (Fold::default(), Frontier::new());
-        let mut there = Root::empty();
+        let mut there = Vec::new();
         while fold.head() < head {
             let unreadable = |error| unreadable(fold.head(), error);
             let entries = store.log(fold.head(), PAGE).await.map_err(unreadable)?;
@@ -49,8 +55,8 @@ impl Old {
                 let before = fold.head();
                 fold.apply(entry).map_err(|error| self::unreadable(before, error))?;
                 tree.append(&entry.event);
-                if known.is_some_and(|known| known.size == tree.size()) {
-                    there = tree.root();
+                if known.iter().any(|known| known.size == tree.size()) {
+                    there.push(tree.root());
                 }
             }
             progress.at(fold.head().get());
@@ -62,9 +68,9 @@ impl Old {
             );
         }
         let root = tree.root();
-        let beyond = known.filter(|known| known.size > root.size || *known != there);
-        let previous =
-            Previous { era: begun.era, head: tree_head(&root), known: beyond.as_ref().map(tree_head) };
+        let beyond = known.iter().filter(|known| known.size > 0 && !there.contains(known));
+        let known = beyond.max_by_key(|known| known.size).map(tree_head);
+        let previous = Previous { era: begun.era, head: tree_head(&root), known };
         Ok(Self { previous, nodes, remarks })
     }
 
@@ -81,25 +87,6 @@ impl Old {
         }
         let suspended = puts.iter().filter(|put| put.node.life == daypass_core::Life::Suspended).count();
         (counts, suspended)
-    }
-}
-
-/// The newest checkpoint known of this era. What cannot be used does not stop a recovery: it is the way out.
-fn anchor(config: &Config, begun: &Begun, remarks: &mut Vec<String>) -> Option<Root> {
-    match known::anchor(config) {
-        Ok(Some(known)) if known.says.era() == Some(begun.era) => Some(known.says.root()),
-        Ok(Some(known)) if begun.previous.is_some() && known.says.era() == begun.previous => None,
-        Ok(None) => None,
-        Ok(Some(_)) => {
-            let path = known::path(config);
-            remarks
-                .push(format!("the anchor `{}` is of another log, and says nothing of this", path.display()));
-            None
-        }
-        Err(failure) => {
-            remarks.push(format!("{failure}; it was left out"));
-            None
-        }
     }
 }
 

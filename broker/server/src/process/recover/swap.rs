@@ -89,9 +89,10 @@ impl Places {
         renameat_with(CWD, &self.aside, CWD, &self.store, RenameFlags::EXCHANGE).map_err(failed)?;
         sync_folder_of(&self.store).map_err(|error| Failure::work("cannot make it durable", error))?;
         let kept = self.kept(previous.era);
-        rename(&self.aside, &kept)?;
+        let renamed = rename(&self.aside, &kept);
         drop(held);
-        Ok(kept)
+        // It stands aside until the next recovery gives it its name.
+        Ok(if renamed.is_ok() { kept } else { self.aside.clone() })
     }
 }
 

@@ -1,0 +1,570 @@
+//! What the notary holds a log to: restarts at any instant, files that do not fit, stores that were put back.
+
+use std::{fs, path::PathBuf, sync::Arc};
+
+use daypass_core::{Action, Actor, ChangeId, Event, node::KeyPurpose};
+use daypass_credential::{Era, Revision, Timestamp, Ttl};
+use daypass_issuer::{KeyEncryptionKey, KeyPlan, KeyRing, Realm, generate};
+use daypass_log::{Frontier, Hash, Root, VerifierKey, proof};
+use daypass_store::{Change, Disk, Faults, Lane, Memory, Store};
+use tempfile::TempDir;
+
+use super::{
+    Noted, Place, StartError, Subject,
+    anchor::Anchor,
+    check::{PAGE, check},
+    desk::{Desk, Trouble},
+    key,
+    tree::Tree,
+};
+use crate::{call::RequestMark, rig::Rig};
+
+const ISSUER: &str = "https://t.example";
+const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
+const ERA: Era = Era::new(7);
+
+/// A log whose events are told apart by a word.
+async fn log(word: u8, size: u64) -> Arc<dyn Store> {
+    let store: Arc<dyn Store> = Arc::new(Memory::open(&Disk::new(), &Faults::none()).unwrap());
+    grow(&*store, word, size).await;
+    store
+}
+
+async fn grow(store: &dyn Store, word: u8, by: u64) {
+    for _ in 0..by {
+        let number = store.head().borrow().revision.get();
+        let id = ChangeId::new((u128::from(word) << 64 | u128::from(number)).to_be_bytes());
+        let event = Event::new(NOW, id, Actor::Broker, Action::ClockAccepted { previous: NOW });
+        let change = Change { event, expect: Vec::new(), private: Vec::new() };
+        store.commit(change, Lane::Normal).await.unwrap();
+    }
+}
+
+/// The root over a log's first entries, made without the notary.
+async fn root(store: &dyn Store, size: u64) -> Root {
+    let mut frontier = Frontier::new();
+    for entry in store.log(Revision::ZERO, usize::try_from(size).unwrap()).await.unwrap() {
+        frontier.append(&entry.event);
+    }
+    assert_eq!(frontier.size(), size);
+    frontier.root()
+}
+
+fn ring(issuer: &str) -> KeyRing {
+    let kek = KeyEncryptionKey::generate().unwrap();
+    let domain = "t.example".parse().unwrap();
+    let (not_before, not_after) = (NOW.before(Ttl::days(1)), NOW.after(Ttl::days(1)));
+    let algorithm = daypass_core::node::KeyAlgorithm::EdDsa;
+    let plan = KeyPlan { purpose: KeyPurpose::Audit, algorithm, not_before, not_after };
+    let made = generate(plan, &domain, &kek).unwrap();
+    let realm = Realm { issuer: issuer.into(), domain, era: ERA };
+    KeyRing::open(realm, &kek, [(made.key, made.sealed)]).unwrap()
+}
+
+/// The notary's files, its key, and a log of some size.
+struct Scene {
+    dir: TempDir,
+    ring: KeyRing,
+    store: Arc<dyn Store>,
+    previous: Option<Era>,
+    era: Era,
+}
+
+impl Scene {
+    /// A log of this size, signed.
+    async fn signed(size: u64) -> Self {
+        let scene = Self {
+            dir: tempfile::tempdir().unwrap(),
+            ring: ring(ISSUER),
+            store: log(1, size).await,
+            previous: None,
+            era: ERA,
+        };
+        scene.goes_on().await;
+        scene
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.dir.path().join("notary")
+    }
+
+    fn anchor(&self) -> PathBuf {
+        self.dir.path().join("anchor")
+    }
+
+    fn keys(&self) -> Vec<VerifierKey> {
+        key::all(&self.ring)
+    }
+
+    /// A start.
+    async fn start(&self) -> Result<Desk, StartError> {
+        let place = Place { folder: self.folder(), anchor: self.anchor() };
+        let keys = self.keys();
+        let subject = Subject { issuer: ISSUER, era: self.era, previous: self.previous, keys: &keys };
+        let (head, tree) = check(&place, &subject, &*self.store).await?;
+        let anchor = Arc::new(Anchor::at(place.anchor));
+        Ok(Desk { folder: place.folder, anchor, era: self.era, head, tree })
+    }
+
+    async fn follow(&self, desk: &mut Desk) {
+        loop {
+            let entries = self.store.log(Revision::new(desk.size()), PAGE).await.unwrap();
+            if entries.is_empty() {
+                return;
+            }
+            desk.append(&entries).unwrap();
+        }
+    }
+
+    /// A start that serves, and signs the log as it is; every tile of it is right.
+    async fn goes_on(&self) -> Noted {
+        let mut desk = self.start().await.unwrap();
+        self.follow(&mut desk).await;
+        let noted = desk.sign(&self.ring, NOW).unwrap();
+        let size = self.store.head().borrow().revision.get();
+        assert_eq!(noted.root(), root(&*self.store, size).await);
+        for revision in 1..=size {
+            let entry = self.store.log(Revision::new(revision - 1), 1).await.unwrap().remove(0);
+            let path = proof::inclusion(&*noted.hashes, revision - 1, size).unwrap();
+            proof::check_inclusion(Hash::leaf(&entry.event), revision - 1, &path, &noted.root()).unwrap();
+        }
+        assert_eq!(fs::read_to_string(self.anchor()).unwrap(), noted.signed().note());
+        noted
+    }
+
+    /// A start that does not serve, and says this.
+    async fn refused(&self, words: &str) {
+        let kept = self.files();
+        match self.start().await {
+            Err(StartError::NotTheNewest(text)) => assert!(text.contains(words), "{text}"),
+            Err(other) => panic!("{other}"),
+            Ok(_) => panic!("it serves, where `{words}` was to be said"),
+        }
+        assert_eq!(self.files(), kept, "a refusal changes nothing");
+    }
+
+    /// What is known of the log on disk.
+    fn files(&self) -> [Option<Vec<u8>>; 2] {
+        [self.anchor(), self.folder().join("head")].map(|path| fs::read(path).ok())
+    }
+
+    fn put(&self, [anchor, head]: &[Option<Vec<u8>>; 2]) {
+        for (path, content) in [(self.anchor(), anchor), (self.folder().join("head"), head)] {
+            match content {
+                Some(content) => fs::write(path, content).unwrap(),
+                None => fs::remove_file(path).unwrap(),
+            }
+        }
+    }
+
+    /// Changes one of the files.
+    fn change(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let path = self.folder().join(name);
+        let mut bytes = fs::read(&path).unwrap();
+        change(&mut bytes);
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_with_the_tree_that_there_was() {
+    for size in [1, 2, 255, 256, 257, 512, 700] {
+        let scene = Scene::signed(size).await;
+        let desk = scene.start().await.unwrap();
+        assert_eq!(desk.tree.as_ref().map(Tree::size), Some(size), "the files are used");
+        grow(&*scene.store, 1, 300).await;
+        scene.goes_on().await;
+    }
+}
+
+#[tokio::test]
+async fn a_tree_of_three_levels_of_tiles_is_that_of_the_log() {
+    let scene = Scene {
+        dir: tempfile::tempdir().unwrap(),
+        ring: ring(ISSUER),
+        store: log(1, 1).await,
+        previous: None,
+        era: ERA,
+    };
+    let mut desk = scene.start().await.unwrap();
+    let (mut frontier, mut at) = (Frontier::new(), 0);
+    while at < 65_536 + 300 {
+        let entries: Vec<_> = (at + 1..=at + 499)
+            .map(|n| daypass_store::Entry {
+                revision: Revision::new(n),
+                event: n.to_string().into_bytes().into(),
+            })
+            .collect();
+        entries.iter().for_each(|entry| frontier.append(&entry.event));
+        desk.append(&entries).unwrap();
+        at += 499;
+    }
+    let tree = desk.tree.as_ref().unwrap();
+    assert_eq!((tree.size(), tree.root()), (at, frontier.root()));
+    for index in [0, 1, 255, 256, 65_535, 65_536, at - 1] {
+        let path = proof::inclusion(&**tree.hashes(), index, at).unwrap();
+        let leaf = Hash::leaf((index + 1).to_string().as_bytes());
+        proof::check_inclusion(leaf, index, &path, &tree.root()).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_kill_between_any_two_steps_is_gone_on_from() {
+    // Between the log and the hashes: nothing was done.
+    let scene = Scene::signed(300).await;
+    let before = scene.files();
+    grow(&*scene.store, 1, 300).await;
+    scene.goes_on().await;
+    let after = scene.files();
+    // Between the hashes and the head, and between the head and the anchor.
+    for files in [before.clone(), [before[0].clone(), after[1].clone()]] {
+        scene.put(&files);
+        scene.goes_on().await;
+    }
+    // In the middle of writing hashes.
+    scene.put(&before);
+    scene.change("0", |bytes| bytes.truncate(400 * 32 + 7));
+    scene.change("1", |bytes| bytes.extend([9; 40]));
+    scene.goes_on().await;
+    // Before there was any head, and with nothing at all.
+    for files in [[None, None], [after[0].clone(), None], [None, after[1].clone()]] {
+        scene.put(&files);
+        scene.goes_on().await;
+    }
+}
+
+#[tokio::test]
+async fn files_that_do_not_fit_are_made_anew() {
+    for (name, at, size) in [("0", 0, 300), ("0", 299 * 32, 300), ("0", 255 * 32, 256), ("1", 3, 300)] {
+        let scene = Scene::signed(size).await;
+        scene.change(name, |bytes| bytes.truncate(at));
+        scene.goes_on().await;
+        let inside = name == "0" && size == 300 && at == 0;
+        if !inside {
+            scene.change(name, |bytes| bytes[at] ^= 1);
+            scene.goes_on().await;
+        }
+    }
+    let scene = Scene::signed(300).await;
+    fs::remove_dir_all(scene.folder()).unwrap();
+    scene.goes_on().await;
+}
+
+#[tokio::test]
+async fn a_store_that_was_put_back_is_refused() {
+    for size in [299, 256, 1] {
+        let mut scene = Scene::signed(300).await;
+        let [anchor, head] = scene.files();
+        scene.store = log(1, size).await;
+        scene.refused(&format!("ends at revision {size}, and the anchor")).await;
+        scene.put(&[None, head]);
+        scene.refused("knows of revision 300").await;
+        scene.put(&[anchor.clone(), None]);
+        scene.refused("find the newest store, or run `daypassd recover`").await;
+        // An anchor is enough, also where the folder of the hashes is as old as the store.
+        fs::remove_dir_all(scene.folder()).unwrap();
+        fs::remove_file(scene.anchor()).unwrap();
+        scene.goes_on().await;
+        fs::write(scene.anchor(), anchor.unwrap()).unwrap();
+        scene.refused("the store is older than what was signed").await;
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_went_another_way_is_refused() {
+    for (common, by) in [(299, 1), (299, 400), (255, 45), (100, 201)] {
+        let mut scene = Scene::signed(300).await;
+        let [anchor, head] = scene.files();
+        scene.store = log(1, common).await;
+        grow(&*scene.store, 2, by).await;
+        scene.refused("up to revision 300, which the anchor").await;
+        scene.put(&[None, head]);
+        scene.refused("it is another log").await;
+        scene.put(&[anchor, None]);
+        scene.refused("it is another log").await;
+    }
+}
+
+#[tokio::test]
+async fn an_anchor_of_another_log_or_key_is_refused() {
+    let mut scene = Scene::signed(10).await;
+    let own = std::mem::replace(&mut scene.ring, ring(ISSUER));
+    scene.refused("is not signed by this log's key").await;
+    scene.ring = own;
+    let note = fs::read_to_string(scene.anchor()).unwrap();
+    for (from, to, words) in [
+        ("\n10\n", "\n9\n", "is not signed by this log's key"),
+        ("t.example/log\n10", "u.example/log\n10", "is another log's"),
+        ("era 0000000000000007", "era 0000000000000008", "is another log's"),
+        ("era 0000000000000007\n", "", "is another log's"),
+        ("\n10\n", "\nten\n", "holds no checkpoint"),
+    ] {
+        fs::write(scene.anchor(), note.replacen(from, to, 1)).unwrap();
+        scene.refused(words).await;
+    }
+    fs::write(scene.anchor(), "").unwrap();
+    scene.refused("holds no checkpoint").await;
+    fs::write(scene.anchor(), vec![b'x'; 1 << 20]).unwrap();
+    scene.refused("holds no checkpoint").await;
+    fs::write(scene.anchor(), note).unwrap();
+    scene.goes_on().await;
+}
+
+#[tokio::test]
+async fn the_anchor_of_the_era_before_is_replaced() {
+    let mut scene = Scene::signed(300).await;
+    scene.store = log(2, 5).await;
+    (scene.era, scene.ring) = (Era::new(8), ring(ISSUER));
+    scene.refused("is another log's").await;
+    scene.previous = Some(ERA);
+    scene.goes_on().await;
+    // And the other way around: the store of the era before does not come back.
+    scene.store = log(1, 300).await;
+    (scene.era, scene.previous) = (ERA, None);
+    scene.refused("is another log's").await;
+}
+
+#[tokio::test]
+async fn a_head_that_is_not_what_was_written_needs_the_anchor() {
+    let scene = Scene::signed(300).await;
+    for bad in ["", "{}", "null", "{\"era\":\"7\",\"size\":300,\"root\":\"\"}", &"x".repeat(2000)] {
+        scene.change("head", |bytes| *bytes = bad.into());
+        scene.goes_on().await;
+        let [_, head] = scene.files();
+        scene.change("head", |bytes| *bytes = bad.into());
+        let anchor = fs::read(scene.anchor()).unwrap();
+        fs::remove_file(scene.anchor()).unwrap();
+        scene.refused("the notary's head is not what was written").await;
+        scene.put(&[Some(anchor), head]);
+    }
+}
+
+#[tokio::test]
+async fn no_second_tree_of_a_size_is_signed() {
+    let scene = Scene::signed(300).await;
+    // The log that is followed turns out to be another one than the one that was looked at.
+    let mut desk = scene.start().await.unwrap();
+    desk.tree = None;
+    let other = Scene { store: log(2, 300).await, ..Scene::signed(1).await };
+    other.follow(&mut desk).await;
+    let signed = desk.sign(&scene.ring, NOW);
+    assert!(matches!(signed, Err(Trouble::Conflict { kept: 300, found: 300 })));
+    // Somebody else kept a larger tree in the same folder.
+    let mut desk = scene.start().await.unwrap();
+    scene.follow(&mut desk).await;
+    grow(&*scene.store, 1, 1).await;
+    scene.goes_on().await;
+    let signed = desk.sign(&scene.ring, NOW);
+    assert!(matches!(signed, Err(Trouble::Conflict { kept: 301, found: 300 })));
+    let [anchor, _] = scene.files();
+    assert!(String::from_utf8(anchor.unwrap()).unwrap().contains("\n301\n"), "nothing was signed");
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_is_tried_again() {
+    let scene = Scene::signed(300).await;
+    grow(&*scene.store, 1, 10).await;
+    let mut desk = scene.start().await.unwrap();
+    scene.follow(&mut desk).await;
+    // A folder in the place of the anchor's next version.
+    let blocker = scene.dir.path().join("anchor.new");
+    fs::create_dir(&blocker).unwrap();
+    assert!(matches!(desk.sign(&scene.ring, NOW), Err(Trouble::Files(_))));
+    fs::remove_dir(&blocker).unwrap();
+    desk.sign(&scene.ring, NOW).unwrap();
+    // Without its folder the notary starts, says so, and goes on once it is there.
+    let empty =
+        Scene { dir: tempfile::tempdir().unwrap(), store: log(1, 20).await, ..Scene::signed(1).await };
+    fs::write(empty.folder(), "not a folder").unwrap();
+    let mut desk = Desk {
+        folder: empty.folder(),
+        anchor: Arc::new(Anchor::at(empty.anchor())),
+        era: ERA,
+        head: None,
+        tree: None,
+    };
+    let entries = empty.store.log(Revision::ZERO, PAGE).await.unwrap();
+    assert!(matches!(desk.append(&entries), Err(Trouble::Files(_))));
+    fs::remove_file(empty.folder()).unwrap();
+    desk.append(&entries).unwrap();
+    desk.sign(&empty.ring, NOW).unwrap();
+}
+
+#[tokio::test]
+async fn without_a_key_in_force_nothing_is_signed() {
+    let scene = Scene::signed(3).await;
+    let mut desk = scene.start().await.unwrap();
+    for (at, signs) in [
+        (NOW.before(Ttl::days(1)), true),
+        (NOW.before(Ttl::days(1)).before(Ttl::seconds(1)), false),
+        (NOW.after(Ttl::days(1)).before(Ttl::seconds(1)), true),
+        (NOW.after(Ttl::days(1)), false),
+    ] {
+        let signed = desk.sign(&scene.ring, at);
+        assert_eq!(signed.is_ok(), signs);
+        assert!(signs || matches!(signed, Err(Trouble::NoKey)));
+    }
+}
+
+#[tokio::test]
+async fn a_gap_in_the_log_is_not_passed_over() {
+    let scene = Scene::signed(3).await;
+    grow(&*scene.store, 1, 3).await;
+    let mut desk = scene.start().await.unwrap();
+    let entries = scene.store.log(Revision::new(4), PAGE).await.unwrap();
+    assert!(matches!(desk.append(&entries), Err(Trouble::Append(_))));
+    assert_eq!(desk.size(), 3);
+}
+
+/// A known checkpoint's answer, as a reason.
+async fn shown(rig: &Rig, note: &str) -> String {
+    let answer = rig.broker.checkpoint(note).await;
+    answer.err().map(|refusal| refusal.reason().to_string()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_checkpoint_is_continued_and_a_forged_one_is_nothing() {
+    let mut rig = Rig::new().await;
+    rig.notary.begin(&rig.broker).await;
+    let first = rig.broker.checkpoint("").await.unwrap().noted;
+    grow(&*rig.broker.store, 9, 700).await;
+    rig.notary.begin(&rig.broker).await;
+    let note = first.signed().note();
+    let later = rig.broker.checkpoint(note).await.unwrap();
+    assert_eq!(later.noted.root(), root(&*rig.broker.store, later.noted.root().size).await);
+    proof::check_consistency(&first.root(), &later.noted.root(), &later.consistency).unwrap();
+    let same = rig.broker.checkpoint(later.noted.signed().note()).await.unwrap();
+    assert!(same.consistency.is_empty());
+
+    let size = first.root().size;
+    let foreign = Scene::signed(1).await;
+    let foreign = fs::read_to_string(foreign.anchor()).unwrap();
+    let huge = "x".repeat(daypass_log::MAX_NOTE + 1);
+    for (bad, reason) in [
+        (note.replacen(&format!("\n{size}\n"), &format!("\n{}\n", size + 1), 1), "checkpoint-unknown"),
+        (note.replacen("t.example/log\n", "u.example/log\n", 1), "checkpoint-unknown"),
+        (note.replacen("era 0000000000000001", "era 0000000000000002", 1), "checkpoint-unknown"),
+        (foreign, "checkpoint-unknown"),
+        (huge, "bad-request"),
+        ("nothing".to_owned(), "bad-request"),
+        (note.trim_end().to_owned(), "bad-request"),
+    ] {
+        assert_eq!(shown(&rig, &bad).await, reason, "{}", bad.get(..200).unwrap_or(&bad));
+    }
+    assert!(rig.broker.notary.sound().is_ok(), "nothing of that shows anything");
+}
+
+#[tokio::test]
+async fn another_era_of_the_same_key_is_not_this_log() {
+    let mut rig = Rig::new().await;
+    rig.notary.begin(&rig.broker).await;
+    let keys = rig.broker.keys.now();
+    let note = note_of(keys.ring(), Era::new(2), Root { size: 999, hash: Hash::leaf(b"x") });
+    assert_eq!(shown(&rig, &note).await, "checkpoint-unknown");
+    assert!(rig.broker.notary.sound().is_ok());
+}
+
+/// What this key would sign for such a tree.
+fn note_of(ring: &KeyRing, era: Era, root: Root) -> String {
+    let now = NOW;
+    let key = key::log_key(ISSUER, ring.audit_key(now).unwrap()).unwrap();
+    let checkpoint = daypass_log::Checkpoint::new(&key::origin(ISSUER), root, era).unwrap();
+    let signed = checkpoint.sign(&key, |message| ring.sign_audit(message, now).map(|s| s.signature));
+    signed.unwrap().note().to_owned()
+}
+
+#[tokio::test]
+async fn a_checkpoint_beyond_the_log_or_beside_it_ends_everything() {
+    for beyond in [true, false] {
+        let mut rig = Rig::new().await;
+        rig.notary.begin(&rig.broker).await;
+        let head = rig.broker.store.head().borrow().revision.get();
+        let size = if beyond { head + 1 } else { head };
+        let keys = rig.broker.keys.now();
+        let note = note_of(keys.ring(), Era::new(1), Root { size, hash: Hash::leaf(b"x") });
+        let call = rig.call().await;
+        assert_eq!(shown(&rig, &note).await, "log-older");
+        assert!(rig.broker.notary.found_older().await.contains("the store is older than what was signed"));
+        assert_eq!(fs::read_to_string(rig.files.path().join("anchor")).unwrap(), note);
+        assert_eq!(rig.broker.notary.sound().unwrap_err().reason().as_str(), "log-older");
+        // What was let in before does not get through either, an end included, and nothing is signed any more.
+        let mark = RequestMark::single(&*rig.broker.entropy).unwrap();
+        let ended = rig.broker.end(&call, &"vendor:acme".parse().unwrap(), "", mark).await;
+        assert_eq!(ended.err().unwrap().reason().as_str(), "log-older");
+        grow(&*rig.broker.store, 9, 3).await;
+        rig.notary.begin(&rig.broker).await;
+        assert_eq!(fs::read_to_string(rig.files.path().join("anchor")).unwrap(), note);
+    }
+}
+
+#[tokio::test]
+async fn an_event_is_proved_to_whom_it_concerns() {
+    let mut rig = Rig::new().await;
+    let call = rig.call().await;
+    rig.notary.begin(&rig.broker).await;
+    let head = rig.broker.store.head().borrow().revision;
+    for revision in [1, head.get()] {
+        let proven = rig.broker.prove_event(&call, Revision::new(revision)).await.unwrap();
+        let leaf = Hash::leaf(&proven.entry.event);
+        proof::check_inclusion(leaf, revision - 1, &proven.inclusion, &proven.noted.root()).unwrap();
+    }
+    for revision in [0, head.get() + 1, u64::MAX] {
+        let refused = rig.broker.prove_event(&call, Revision::new(revision)).await.err().unwrap();
+        assert_eq!(refused.reason().as_str(), "unknown-node");
+    }
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_checkpoint_gets_it_before_its_time_or_is_sent_away() {
+    let rig = Rig::new().await;
+    let (_finish, finishing) = tokio::sync::oneshot::channel();
+    let Rig { broker, notary, files, .. } = rig;
+    let worker = tokio::spawn(notary.run(broker.clone(), finishing));
+    let head = broker.store.head().borrow().revision.get();
+    assert!(broker.notary.covering(head).await.unwrap().root().size >= head);
+    worker.abort();
+    assert!(worker.await.is_err());
+    grow(&*broker.store, 9, 1).await;
+    tokio::time::pause();
+    assert_eq!(broker.notary.covering(head + 1).await.err().unwrap().reason().as_str(), "busy");
+    drop(files);
+}
+
+#[tokio::test]
+async fn the_worker_signs_what_there_is_when_it_is_told_to_end() {
+    let mut rig = Rig::new().await;
+    rig.notary.begin(&rig.broker).await;
+    grow(&*rig.broker.store, 9, 5).await;
+    let (finish, finishing) = tokio::sync::oneshot::channel();
+    drop::<tokio::sync::oneshot::Sender<()>>(finish);
+    let (broker, files) = (rig.broker, rig.files);
+    rig.notary.run(broker.clone(), finishing).await;
+    let head = broker.store.head().borrow().revision.get();
+    let anchor = fs::read_to_string(files.path().join("anchor")).unwrap();
+    assert!(anchor.contains(&format!("\n{head}\n")), "{anchor}");
+}
+
+#[tokio::test]
+async fn an_export_is_what_checks_accept_and_has_no_more_than_two_places() {
+    let mut rig = Rig::new().await;
+    grow(&*rig.broker.store, 9, 600).await;
+    rig.notary.begin(&rig.broker).await;
+    let mut export = rig.broker.notary.export(rig.broker.store.clone()).await.unwrap();
+    let second = rig.broker.notary.export(rig.broker.store.clone()).await.unwrap();
+    let third = rig.broker.notary.export(rig.broker.store.clone()).await.err().unwrap();
+    assert_eq!(third.reason().as_str(), "busy");
+    drop(second);
+    // What is recorded meanwhile is not in it.
+    grow(&*rig.broker.store, 8, 50).await;
+    let mut bytes = Vec::new();
+    while let Some(piece) = export.next().await.unwrap() {
+        assert!(!piece.is_empty() && piece.len() <= 64 * 1024);
+        bytes.extend(piece);
+    }
+    let keys = key::all(rig.broker.keys.now().ring());
+    let size = rig.broker.notary.newest().await.unwrap().root().size;
+    let reader = daypass_log::export::Reader::new(&bytes[..], &keys, None).unwrap();
+    let mut entries = 0;
+    reader.verify(|_| entries += 1).unwrap();
+    assert_eq!(entries, size);
+}

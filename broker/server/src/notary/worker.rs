@@ -1,0 +1,165 @@
+//! The notary at work: follows the durable log, and signs a checkpoint when it is time. It never holds up a commit, and
+//! what goes wrong here stops no request: it says so, and tries again.
+
+use std::{io, sync::Arc, time::Duration};
+
+use daypass_credential::Revision;
+use daypass_store::{Head, Store};
+use tokio::{
+    sync::{Notify, oneshot, watch},
+    task::spawn_blocking,
+    time::{Instant, sleep},
+};
+
+use super::{
+    Noted, Older,
+    check::PAGE,
+    desk::{Desk, Trouble},
+};
+use crate::broker::Broker;
+
+/// How often new entries are taken up. At the broker's fastest the newest entries are still in memory then.
+const STEP: Duration = Duration::from_millis(50);
+/// No two checkpoints come closer than this, whoever waits for one; and nothing is tried again sooner.
+const LEAST: Duration = Duration::from_secs(1);
+/// How often it is said that the notary does not get on.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// What keeps the tree and signs it.
+pub(crate) struct Worker {
+    /// Away while something is done at it.
+    desk: Option<Desk>,
+    log: Arc<dyn Store>,
+    publish: watch::Sender<Option<Arc<Noted>>>,
+    wanted: Arc<Notify>,
+    older: Arc<Older>,
+    interval: Duration,
+    /// When it was last said that it does not get on.
+    alarmed: Option<Instant>,
+}
+
+impl Worker {
+    pub(super) const fn new(
+        desk: Desk,
+        log: Arc<dyn Store>,
+        publish: watch::Sender<Option<Arc<Noted>>>,
+        wanted: Arc<Notify>,
+        older: Arc<Older>,
+        interval: Duration,
+    ) -> Self {
+        Self { desk: Some(desk), log, publish, wanted, older, interval, alarmed: None }
+    }
+
+    /// Works until it is told to stop, and then signs once more. Without its store it has nothing to do.
+    pub(crate) async fn run(mut self, broker: Arc<Broker>, mut stopped: oneshot::Receiver<()>) {
+        let mut head = self.log.head();
+        let mut last = Instant::now();
+        let mut hurry = false;
+        loop {
+            let signed = self.signed();
+            tokio::select! {
+                _ = &mut stopped => break,
+                grown = head.wait_for(|head| head.revision.get() > signed) => if grown.is_err() { return },
+            }
+            tokio::select! {
+                _ = &mut stopped => break,
+                () = sleep(STEP) => {}
+                () = self.wanted.notified() => hurry = true,
+            }
+            let due = last + if hurry { LEAST.min(self.interval) } else { self.interval };
+            let done = if Instant::now() < due { self.follow().await } else { self.note(&broker).await };
+            if Instant::now() >= due || done.is_err() {
+                (last, hurry) = (Instant::now(), false);
+            }
+            if self.alarm(done).is_err() {
+                tokio::select! {
+                    _ = &mut stopped => break,
+                    () = sleep(LEAST) => {}
+                }
+            }
+        }
+        let noted = self.note(&broker).await;
+        let _said = self.alarm(noted);
+    }
+
+    /// Signs the log as it is before anybody asks. A disk that is full keeps nobody from ending things.
+    pub(crate) async fn begin(&mut self, broker: &Broker) {
+        let noted = self.note(broker).await;
+        let _said = self.alarm(noted);
+    }
+
+    /// The size of the newest checkpoint.
+    fn signed(&self) -> u64 {
+        self.publish.borrow().as_ref().map_or(0, |noted| noted.root().size)
+    }
+
+    /// Follows the log to its head and signs, unless that was signed already.
+    async fn note(&mut self, broker: &Broker) -> Result<(), Trouble> {
+        self.follow().await?;
+        let size = self.desk.as_ref().map_or(0, Desk::size);
+        if size == 0 || size == self.signed() {
+            return Ok(());
+        }
+        let (keys, now) = (broker.keys.now(), broker.lenient_now());
+        let noted = self.at_desk(move |desk| desk.sign(keys.ring(), now)).await?;
+        tracing::debug!(size = noted.root().size, "signed a checkpoint");
+        self.publish.send_replace(Some(Arc::new(noted)));
+        Ok(())
+    }
+
+    /// Takes up what the log has grown by.
+    async fn follow(&mut self) -> Result<(), Trouble> {
+        if self.older.why.get().is_some() {
+            return Err(Trouble::Closed);
+        }
+        let Head { revision, .. } = *self.log.head().borrow();
+        loop {
+            let size = self.desk.as_ref().map_or(0, Desk::size);
+            if size >= revision.get() {
+                return Ok(());
+            }
+            let entries = self.log.log(Revision::new(size), PAGE).await?;
+            if entries.is_empty() {
+                return Ok(());
+            }
+            self.at_desk(move |desk| desk.append(&entries)).await?;
+        }
+    }
+
+    /// Does something that waits for a disk.
+    async fn at_desk<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Desk) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        let mut desk = self.desk.take().ok_or_else(|| io::Error::other("its work broke off"))?;
+        let done = spawn_blocking(move || {
+            let done = work(&mut desk);
+            (desk, done)
+        });
+        let (desk, done) = done.await.map_err(io::Error::other)?;
+        self.desk = Some(desk);
+        done
+    }
+
+    /// Says that it does not get on, once a minute, and that it does again. A conflict is final.
+    fn alarm(&mut self, done: Result<(), Trouble>) -> Result<(), ()> {
+        let Err(trouble) = done else {
+            if self.alarmed.take().is_some() {
+                tracing::info!("the notary gets on again");
+            }
+            return Ok(());
+        };
+        if let Trouble::Conflict { .. } = trouble {
+            if self.older.why.set(trouble.to_string()).is_ok() {
+                tracing::error!(error = %trouble, "the log is not the one that was signed");
+            }
+            self.older.said.send_replace(true);
+        } else if self.alarmed.is_none_or(|said| said.elapsed() >= AGAIN)
+            && !matches!(trouble, Trouble::Closed)
+        {
+            self.alarmed = Some(Instant::now());
+            tracing::error!(error = %trouble, "the notary does not get on: no new checkpoints are signed; all else goes on");
+        }
+        Err(())
+    }
+}
