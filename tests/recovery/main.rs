@@ -97,7 +97,7 @@ fn lose_the_store(broker: &Broker) {
 
 /// An era with all that can be given out, a backup in its midst, and more after it.
 async fn era(world: &mut World) -> (Old, PathBuf) {
-    let mut old = Old::new(world.admin.trust_bundle(None).await.unwrap());
+    let mut old = Old::of(&world.admin).await;
     let sync = world.application("sync", "sync").await;
     let courier = world.application("courier", "courier").await;
     world.verifier("billing-api").await;

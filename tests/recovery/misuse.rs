@@ -1,6 +1,11 @@
 //! Bad input: each is told, and changes nothing.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::Write as _,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
 
 use daypass_core::{Action, Actor, ChangeId, Event};
 use daypass_credential::Timestamp;
@@ -8,7 +13,7 @@ use daypass_store::{Change, Lane, Options, Sled, Store};
 
 use crate::{
     good, lose_the_store, recover, refused,
-    support::{Broker, World, now},
+    support::{Broker, World, left_out, now},
 };
 
 /// Every file below a folder, with what is in it, but for what a broker that runs keeps there.
@@ -45,6 +50,44 @@ async fn whoever_cannot_be_asked_has_to_say_yes_beforehand() {
     let output = command.arg(broker.path().join("admin.pub")).output().unwrap();
     refused(&output, 2, "add --yes");
     assert_eq!(all_below(&broker.path().join("data")), before);
+}
+
+/// Runs the recovery on a terminal, and types the answer; none where there is no `script` to make one.
+fn on_terminal(broker: &Broker, answer: &str) -> Option<Output> {
+    let (daypassd, key) = (env!("CARGO_BIN_EXE_daypassd"), broker.path().join("admin.pub"));
+    let line = format!("{daypassd} recover --admin dana --admin-key {}", key.display());
+    let script = Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .env("DAYPASSD_CONFIG", broker.path().join("daypassd.toml"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut script = match script {
+        Ok(script) => script,
+        Err(error) => {
+            left_out("script", &error);
+            return None;
+        }
+    };
+    script.stdin.take().unwrap().write_all(answer.as_bytes()).unwrap();
+    Some(script.wait_with_output().unwrap())
+}
+
+#[tokio::test]
+async fn a_person_is_told_what_it_means_and_asked() {
+    let broker = Broker::init("");
+    let before = all_below(&broker.path().join("data"));
+    let Some(no) = on_terminal(&broker, "y\n") else { return };
+    for words in ["is void: everybody enrols again", "Carried over: 1 person", "Begin the new era?"] {
+        refused(&no, 1, words);
+    }
+    refused(&no, 1, "nothing was changed");
+    let stores = |files: &[(String, u64)]| files.iter().filter(|(name, _)| name.ends_with("/db")).count();
+    assert_eq!(stores(&all_below(&broker.path().join("data"))), stores(&before));
+    let yes = on_terminal(&broker, "yes\n").unwrap();
+    assert!(yes.status.success(), "{yes:?}");
+    assert_eq!(stores(&all_below(&broker.path().join("data"))), stores(&before) + 1, "the old one is kept");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use daypass_credential::EnrollmentCode;
 use daypass_proto::v1::{
-    self, credential_service_client::CredentialServiceClient,
+    self, audit_service_client::AuditServiceClient, credential_service_client::CredentialServiceClient,
     enrollment_service_client::EnrollmentServiceClient,
 };
 use daypass_sdk::{
@@ -23,13 +23,28 @@ pub(crate) struct Old {
     pub(crate) codes: Vec<EnrollmentCode>,
     /// Requests with an id, and under which revision each was answered.
     pub(crate) requests: Vec<(v1::MintTokenRequest, u64)>,
+    /// What a client last heard of the log.
+    pub(crate) checkpoint: v1::GetCheckpointResponse,
     pub(crate) bundle: TrustBundle,
 }
 
+/// The newest checkpoint, for somebody who knows this one.
+async fn checkpoint(from: &Connection, known: &str) -> Result<v1::GetCheckpointResponse, Status> {
+    let request = v1::GetCheckpointRequest { known: known.to_owned() };
+    AuditServiceClient::new(from.channel()).get_checkpoint(request).await.map(tonic::Response::into_inner)
+}
+
 impl Old {
-    pub(crate) fn new(bundle: TrustBundle) -> Self {
-        let (identities, pairs, unbound) = (Vec::new(), Vec::new(), Vec::new());
-        Self { identities, pairs, unbound, codes: Vec::new(), requests: Vec::new(), bundle }
+    pub(crate) async fn of(admin: &Connection) -> Self {
+        Self {
+            identities: Vec::new(),
+            pairs: Vec::new(),
+            unbound: Vec::new(),
+            codes: Vec::new(),
+            requests: Vec::new(),
+            checkpoint: checkpoint(admin, "").await.unwrap(),
+            bundle: admin.trust_bundle(None).await.unwrap(),
+        }
     }
 
     /// Has an application mint everything that it can, and keeps that.
@@ -100,6 +115,7 @@ impl New<'_> {
         self.certificates(old, &mut tally).await;
         self.credentials(old, &mut tally).await;
         self.codes(old, &mut tally).await;
+        self.checkpoints(old, &mut tally).await;
         self.keys(old, &mut tally);
         tally
     }
@@ -170,6 +186,15 @@ impl New<'_> {
                 tally.answered("a code", answer, reason);
             }
         }
+    }
+
+    /// What a client knows of the old log is nothing that the new one goes on from.
+    async fn checkpoints(&self, old: &Old, tally: &mut Tally) {
+        let verifier = self.verifier.connection();
+        let answer = checkpoint(verifier, &old.checkpoint.checkpoint).await;
+        tally.answered("a checkpoint", answer, "checkpoint-unknown");
+        let now = checkpoint(verifier, "").await.unwrap();
+        tally.count("the key of the log", now.log_key == old.checkpoint.log_key);
     }
 
     /// No key of the old era is given to relying parties.

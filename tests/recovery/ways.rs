@@ -9,7 +9,9 @@ use daypass_sdk::{Application, Directory, Verifier};
 use daypass_store::{Check, Options, Sled, Store};
 
 use crate::{
-    backup, begin_again, code_for, code_of, enter, good, life, lose_the_store, mint, names, recover, restore,
+    backup, begin_again,
+    cli_support::Cli,
+    code_for, code_of, enter, good, life, lose_the_store, mint, names, recover, restore,
     support::{World, id, name, object, person, reason, vendor},
 };
 
@@ -168,6 +170,43 @@ async fn resuming_is_for_vendors_that_are_suspended_and_for_admins() {
     let skiff = Directory::over(admin.clone()).object(&id("vendor:skiff")).await.unwrap();
     assert_eq!(skiff.effective_life(), v1::Life::Open);
     assert!(Verifier::over(verifier).is_ok());
+}
+
+#[tokio::test]
+async fn whoever_resumes_sees_first_who_gets_in_again() {
+    let mut world = World::new().await;
+    world.put(vendor("skiff", "acme")).await;
+    assert!(world.broker.stop().await);
+    let (_, admin) = begin_again(&mut world.broker, "dana", "dana-again").await;
+    let cli = Cli::new(world.broker.path());
+    let home = world.broker.home("dana-again").folder().display().to_string();
+    let listed = cli.run(cli.command(&["--home", &home, "list", "vendor", "--life", "suspended"])).await;
+    assert!(listed.code == 0 && listed.stdout.contains("vendor:acme"), "{listed:?}");
+    let described = cli.run(cli.command(&["--home", &home, "describe", "application:sync"])).await;
+    assert!(described.stdout.contains("suspended"), "{described:?}");
+    let unasked = cli.run(cli.command(&["--home", &home, "resume", "vendor:acme"])).await;
+    assert!(unasked.code == 2 && unasked.stderr.contains("add --yes"), "{unasked:?}");
+    if let Some(no) = cli.on_terminal(&format!("--home {home} resume vendor:acme"), "no\n").await {
+        for words in [
+            ": suspended; rita answers for it",
+            "application:sync (collect invoices each night), of bea, tom and rita",
+            "vendor:skiff sits under it, and stays as it is: suspended",
+            "let them in again?",
+        ] {
+            assert!(no.stdout.contains(words), "{words}: {no:?}");
+        }
+        assert_eq!((no.code, life(&admin, "vendor:acme").await), (130, v1::Life::Suspended));
+    }
+    let line =
+        ["--home", &home, "resume", "vendor:acme", "vendor:nobody", "vendor:globex", "--yes", "-o", "json"];
+    let half = cli.run(cli.command(&line)).await;
+    assert_eq!(half.code, 5, "{half:?}");
+    let done: serde_json::Value = serde_json::from_str(&half.stdout).unwrap();
+    assert_eq!(done["resumed"].as_array().unwrap().len(), 1);
+    assert!(half.stderr.contains("`vendor:nobody`, and what was named after it, is not resumed"), "{half:?}");
+    assert_eq!(life(&admin, "vendor:globex").await, v1::Life::Suspended);
+    let none = cli.run(cli.command(&["--home", &home, "resume", "person:bea", "--yes"])).await;
+    assert_eq!(none.code, 2, "{none:?}");
 }
 
 #[tokio::test]

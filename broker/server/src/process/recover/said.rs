@@ -111,8 +111,12 @@ impl Recovered {
         let counts: serde_json::Map<_, _> =
             counts.into_iter().map(|(kind, count)| (kind.to_owned(), count.into())).collect();
         let Previous { era, head: last, known } = &self.old.previous;
+        let mut previous = serde_json::json!({ "era": era, "head": head(last) });
+        if let (Some(known), Some(previous)) = (known, previous.as_object_mut()) {
+            previous.insert("known".to_owned(), head(known));
+        }
         let more = serde_json::json!({
-            "previous": { "era": era, "head": head(last), "known": known.as_ref().map(head) },
+            "previous": previous,
             "carried": counts,
             "suspended_vendors": suspended,
             "kept": self.kept,
