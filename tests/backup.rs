@@ -45,12 +45,15 @@ fn restore(world: &World, file: &Path) -> Output {
     world.broker.command(&["restore", "-o", "json", "--from"]).arg(file).output().unwrap()
 }
 
-/// Moves the store away, as an operator does whose disk died, with all that was known of it.
-fn lose_the_store(world: &World) {
-    let data = world.broker.path().join("data");
-    fs::remove_file(data.join("anchor")).unwrap();
-    fs::remove_dir_all(data.join("notary")).unwrap();
-    fs::rename(world.broker.store_path(), world.broker.path().join("lost")).unwrap();
+/// Moves the data directory away, as if its disk had died: the store, and whatever would tell that a backup is not the
+/// newest.
+fn lose_the_disk(world: &World) {
+    fs::rename(world.broker.path().join("data"), world.broker.path().join("lost")).unwrap();
+}
+
+/// As [`restore`], by an operator who vouches that nothing came after the backup.
+fn restore_newest(world: &World, file: &Path) -> Output {
+    world.broker.command(&["restore", "--newest", "-o", "json", "--from"]).arg(file).output().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,9 +76,10 @@ async fn a_backup_of_a_broker_at_work_is_restored_with_all_that_was_acknowledged
 
     world.broker.kill();
     minting.await.unwrap();
-    lose_the_store(&world);
-    let restored = good(&restore(&world, &file));
+    lose_the_disk(&world);
+    let restored = good(&restore_newest(&world, &file));
     assert_eq!(restored["revision"], made["revision"]);
+    assert_eq!(restored["recover_first"], false);
     world.broker.serve().await;
     let again = Connection::open(&world.broker.home("billing-api").identity().unwrap()).await.unwrap();
     let again = daypass_sdk::Verifier::over(again).unwrap();
@@ -126,7 +130,7 @@ async fn a_backup_that_is_not_whole_leaves_nothing() {
     let (file, output) = backup(&world, "one.backup");
     good(&output);
     assert!(world.broker.stop().await);
-    lose_the_store(&world);
+    lose_the_disk(&world);
     let whole = fs::read(&file).unwrap();
     for (damaged, words) in [
         (whole[..whole.len() / 2].to_vec(), "cut short"),
@@ -136,15 +140,16 @@ async fn a_backup_that_is_not_whole_leaves_nothing() {
     ] {
         fs::write(&file, damaged).unwrap();
         refused(&restore(&world, &file), 2, words);
-        let left = fs::read_dir(world.broker.path().join("data")).unwrap();
-        let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left, ["reserve"], "nothing that could be taken for a store");
+        let left = fs::read_dir(world.broker.path().join("data")).into_iter().flatten().count();
+        assert_eq!(left, 0, "nothing that could be taken for a store");
     }
     fs::write(&file, &whole).unwrap();
     let key = world.broker.path().join("key");
     let kept = fs::read(&key).unwrap();
     fs::write(&key, "00".repeat(32)).unwrap();
     refused(&restore(&world, &file), 2, "does not open the keys in this backup");
+    let left = fs::read_dir(world.broker.path().join("data")).unwrap().count();
+    assert_eq!(left, 0, "no mark either of a store that is not there");
     fs::write(&key, kept).unwrap();
     good(&restore(&world, &file));
     let said = world.broker.command(&["restore", "--check", "--from"]).arg(&file).output().unwrap();
@@ -156,4 +161,74 @@ async fn a_backup_that_is_not_whole_leaves_nothing() {
             .count(),
         0
     );
+}
+
+/// Serves what was put back until it ends by itself: it has to refuse, with these words.
+async fn not_served(world: &mut World, words: &str) {
+    world.broker.spawn();
+    assert_eq!(world.broker.ended().await, Some(4), "{}", world.broker.log());
+    assert!(world.broker.log().contains(words), "{}", world.broker.log());
+}
+
+#[tokio::test]
+async fn what_the_anchor_shows_to_be_the_newest_is_served_as_it_is() {
+    let mut world = World::new().await;
+    let revision = world.revision().await;
+    assert!(world.broker.stop().await);
+    let (file, output) = backup(&world, "newest.backup");
+    good(&output);
+    fs::rename(world.broker.store_path(), world.broker.path().join("lost")).unwrap();
+    let restored = good(&restore(&world, &file));
+    assert_eq!(restored["recover_first"], false, "{restored}");
+    world.broker.serve().await;
+    world.settled().await;
+    assert_eq!(world.revision().await, revision);
+}
+
+#[tokio::test]
+async fn what_may_be_older_is_marked_and_not_served_until_somebody_vouches_for_it() {
+    let mut world = World::new().await;
+    assert!(world.broker.stop().await);
+    let (file, output) = backup(&world, "one.backup");
+    good(&output);
+    lose_the_disk(&world);
+    let vouch = |world: &World| world.broker.command(&["restore", "--newest"]).output().unwrap();
+    refused(&vouch(&world), 2, "no store was put back here");
+    assert_eq!(good(&restore(&world, &file))["recover_first"], true);
+    not_served(&mut world, "the store was put back from a backup").await;
+    not_served(&mut world, "the store was put back from a backup").await;
+    let vouched = vouch(&world);
+    assert!(vouched.status.success(), "{}", text(&vouched));
+    refused(&vouch(&world), 2, "no store was put back here");
+    world.broker.serve().await;
+}
+
+#[tokio::test]
+async fn nobody_vouches_against_a_signature() {
+    let mut world = World::new().await;
+    let (file, output) = backup(&world, "older.backup");
+    let ends = good(&output)["revision"].as_u64().unwrap();
+    world.admin.end(&id("vendor:globex"), "after the backup").await.unwrap();
+    let signed = world.revision().await;
+    assert!(world.broker.stop().await);
+    fs::rename(world.broker.store_path(), world.broker.path().join("lost")).unwrap();
+    let words = format!("it ends at revision {ends}, and a checkpoint of revision {signed} was signed");
+    refused(&restore_newest(&world, &file), 4, &words);
+    assert!(!world.broker.store_path().exists());
+    // Nor afterwards.
+    assert_eq!(good(&restore(&world, &file))["recover_first"], true);
+    assert!(world.broker.command(&["restore", "--newest"]).output().unwrap().status.success());
+    not_served(&mut world, "the store is older than what was signed").await;
+}
+
+#[tokio::test]
+async fn an_anchor_that_cannot_be_read_is_not_passed_over() {
+    let mut world = World::new().await;
+    let (file, output) = backup(&world, "one.backup");
+    good(&output);
+    assert!(world.broker.stop().await);
+    fs::rename(world.broker.store_path(), world.broker.path().join("lost")).unwrap();
+    fs::write(world.broker.path().join("data/anchor"), "no checkpoint").unwrap();
+    refused(&restore(&world, &file), 1, "nothing was restored: move the anchor away");
+    assert!(!world.broker.store_path().exists());
 }

@@ -181,6 +181,7 @@ async fn every_document_is_as_it_is_described() {
     reader.holds("doctor", "dana", "doctor").await;
     reader.holds_example("end", 1, "dana", "end vendor:acme --preview").await;
     reader.holds_example("end", 1, "dana", &format!("end credential:{identity} --preview")).await;
+    reader.holds("resume", "dana", "resume vendor:acme --yes").await;
     reader.holds("end", "dana", "end vendor:acme --yes").await;
     reader.holds("doctor", "sync", "doctor").await;
     reader.world.admin.end(&id("vendor:globex"), "").await.unwrap();

@@ -149,6 +149,8 @@ denials! {
     UnknownRefusal { revision: Revision } = "unknown-refusal", NotFound, "there is no refusal at revision {revision}, or the caller may not know of it";
     /// This kind is not ended in this way.
     NotEndable { node: NodeId } = "not-endable", Invalid, "`{node}` cannot be ended by itself";
+    /// Nothing to open again.
+    NotResumable { node: NodeId } = "not-resumable", Invalid, "`{node}` cannot be resumed: only a vendor can";
     /// A name is spent for ever.
     NameSpent { node: NodeId } = "name-spent", Exists, "`{node}` was ended, and its name is spent: choose another";
     /// What the object names is not there, or not open.

@@ -3,6 +3,7 @@
 
 pub mod authority;
 mod beside;
+pub mod carrying;
 mod chain;
 pub mod denial;
 pub mod directory;
@@ -14,6 +15,7 @@ mod lifetime;
 pub mod mint;
 pub mod node;
 pub mod record;
+pub mod resuming;
 pub mod text;
 
 pub use denial::{Class, Denial, Stop};

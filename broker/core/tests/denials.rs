@@ -56,6 +56,7 @@ fn all() -> Vec<Denial> {
         Denial::UnknownNode { node: node.clone() },
         Denial::UnknownRefusal { revision: daypass_credential::Revision::new(41) },
         Denial::NotEndable { node: node.clone() },
+        Denial::NotResumable { node: node.clone() },
         Denial::NameSpent { node: node.clone() },
         Denial::Dangling { node: node.clone() },
         Denial::Immutable { field: "parent" },

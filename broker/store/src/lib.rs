@@ -36,7 +36,7 @@ pub use crate::{
     memory::{Disk, Memory},
     open::OpenError,
     recent::REMEMBERED,
-    sled::{Check, DataSync, Fdatasync, Options, RestoreError, Sled},
+    sled::{Check, DataSync, Fdatasync, Held, Options, RestoreError, Sled},
 };
 
 /// What every engine does.

@@ -7,6 +7,7 @@
 
 mod disk;
 mod files;
+mod hold;
 mod layout;
 mod load;
 mod mark;
@@ -29,12 +30,12 @@ use daypass_credential::{Name, NodeId, NodeKind, Revision};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
-pub use self::restore::RestoreError;
 use self::{
     disk::{DataFile, Last, SledDisk},
     mark::Mark,
     nudge::Nudge,
 };
+pub use self::{hold::Held, restore::RestoreError};
 use crate::{Change, CommitError, Entry, Faults, Head, Lane, OpenError, Store, StoreError, engine::Engine};
 
 /// How a store is opened.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use daypass_core::{Action, Actor, Body, ChangeId, Event, Node, node::Vendor};
-use daypass_credential::Timestamp;
+use daypass_credential::{Revision, Timestamp};
 use daypass_store::{Change, Check, Lane, OpenError, Options, Sled, Store};
 use tempfile::TempDir;
 
@@ -290,4 +290,19 @@ fn rot(file: &Path, at: usize) {
     let mut bytes = fs::read(file).unwrap();
     bytes.iter_mut().skip(at).take(64).for_each(|byte| *byte = !*byte);
     fs::write(file, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn a_held_store_is_opened_by_nobody_and_an_open_one_is_not_held() {
+    let (_kept, path) = place();
+    assert!(matches!(Sled::hold(&path).err(), Some(OpenError::Missing(_))));
+    filled(&path, 3).await;
+    let held = Sled::hold(&path).unwrap();
+    assert_eq!(held.durable(), Some(Revision::new(3)));
+    assert!(matches!(refusal(&path, Check::Newest), OpenError::InUse(_)));
+    drop(held);
+    let store = open(&path, Check::Whole).unwrap();
+    assert!(matches!(Sled::hold(&path).err(), Some(OpenError::InUse(_))));
+    drop(store);
+    drop(Sled::hold(&path).unwrap());
 }

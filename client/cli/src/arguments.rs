@@ -108,6 +108,7 @@ pub(crate) enum Verb {
     End(offboarding::Wish),
     #[command(subcommand)]
     Audit(audit::Wish),
+    Resume(offboarding::Resume),
     Doctor(doctor::Wish),
     Explain(explain::Wish),
     /// Ask the broker whom it takes you for.

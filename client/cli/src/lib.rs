@@ -108,6 +108,7 @@ async fn run_as(verb: Verb, home: &Home, console: &Console) -> Result<(), Failur
         Verb::Describe(wish) => directory::describe(wish, home, console).await,
         Verb::End(wish) => offboarding::run(wish, home, console).await,
         Verb::Audit(wish) => audit::run(wish, home, console).await,
+        Verb::Resume(wish) => offboarding::resume(wish, home, console).await,
         Verb::Ping => diagnostics::ping(home, console).await,
         Verb::Quickstart(_)
         | Verb::Bench(_)

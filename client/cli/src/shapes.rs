@@ -166,6 +166,19 @@ pub(crate) struct EndPreview {
     pub(crate) rests_on_it: Option<Vec<Count>>,
 }
 
+/// `resume`
+#[derive(Debug, Serialize)]
+pub(crate) struct ResumedAll {
+    pub(crate) resumed: Vec<Resumed>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Resumed {
+    pub(crate) id: String,
+    /// When it was opened, or last written if it was open already.
+    pub(crate) revision: u64,
+}
+
 #[derive(Debug, Serialize)]
 pub(crate) struct Count {
     pub(crate) kind: &'static str,

@@ -1,4 +1,4 @@
-//! Ending things.
+//! Ending things, and opening again what a new era suspended.
 
 use daypass_credential::{NodeId, Revision};
 use daypass_proto::v1::{self, offboarding_service_client::OffboardingServiceClient};
@@ -23,6 +23,19 @@ impl Connection {
         let send = |channel| {
             let request = request.clone();
             async move { OffboardingServiceClient::new(channel).end(request).await }
+        };
+        Ok(Revision::new(self.call(Repeat::Harmless, send).await?.revision))
+    }
+    /// Opens a vendor again that a new era suspended; for admins. What is open already stays as it is, and the answer is
+    /// when it was last written.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn resume(&self, id: &NodeId) -> Result<Revision, Error> {
+        let request = v1::ResumeRequest { id: id.to_string(), request_id: retry::request_id()? };
+        let send = |channel| {
+            let request = request.clone();
+            async move { OffboardingServiceClient::new(channel).resume(request).await }
         };
         Ok(Revision::new(self.call(Repeat::Harmless, send).await?.revision))
     }

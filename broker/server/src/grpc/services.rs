@@ -225,9 +225,15 @@ impl enrollment::EnrollmentService for Handler {
 impl offboarding::OffboardingService for Handler {
     async fn resume(
         &self,
-        _request: Request<v1::ResumeRequest>,
+        request: Request<v1::ResumeRequest>,
     ) -> Result<Response<v1::ResumeResponse>, Status> {
-        Err(Status::unimplemented("base"))
+        let (call, ask) = opened(request)?;
+        let resumed = async {
+            let mark = self.mark(&call, &ask.request_id, &ask)?;
+            let revision = self.broker.resume(&call, &node_id("id", &ask.id)?, mark).await?;
+            Ok(v1::ResumeResponse { revision: revision.get() })
+        };
+        self.answer(&call, resumed.await).await
     }
 
     async fn end(&self, request: Request<v1::EndRequest>) -> Result<Response<v1::EndResponse>, Status> {

@@ -52,7 +52,7 @@ pub(super) struct Kept {
 
 /// Why an anchor cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum AnchorError {
+pub(crate) enum AnchorError {
     /// The file cannot be read.
     #[error("the anchor `{}` cannot be read", path.display())]
     Io { path: PathBuf, source: io::Error },

@@ -13,6 +13,7 @@ mod hashes;
 mod head;
 mod judge;
 mod key;
+mod past;
 mod prove;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub(crate) use self::{
     export::Export,
     hashes::Hashes,
     key::{all as every_log_key, log_key, published as log_keys},
+    past::{anchored, put_aside, trees},
     worker::Worker,
 };
 use crate::refusal::Refusal;

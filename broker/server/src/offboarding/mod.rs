@@ -1,3 +1,4 @@
-//! Ending things.
+//! Ending things, and opening again what a new era suspended.
 
 mod end;
+mod resume;

@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use daypass_credential::Name;
 use tracing_subscriber::EnvFilter;
 
-use super::{backup, init, panics, serve, start};
+use super::{backup, init, panics, recover, restore, serve, start};
 use crate::config::{Config, ConfigError, LogFormat};
 
 /// The Daypass broker: mints short-lived credentials for partner applications, and ends them.
@@ -79,18 +79,53 @@ enum Command {
     },
     /// Make the store from a backup, where there is none.
     ///
-    /// Every event comes back as it was. What was ended after the backup was made is not ended in it: end that again
-    /// before you serve.
+    /// Every event comes back as it was. What was ended after the backup was made is not ended in it, so that the store
+    /// is not served before `daypassd recover`, unless nothing was recorded after it: the anchor shows that, or you
+    /// vouch for it with --newest.
     Restore {
         /// The configuration file.
         #[arg(long, value_name = "FILE", env = "DAYPASSD_CONFIG")]
         config: PathBuf,
-        /// The backup.
-        #[arg(long, value_name = "FILE")]
-        from: PathBuf,
+        /// The backup; not needed where it was restored before, and --newest vouches for it.
+        #[arg(long, value_name = "FILE", required_unless_present = "newest")]
+        from: Option<PathBuf>,
         /// Only check that the backup is whole, and write nothing.
-        #[arg(long)]
+        #[arg(long, conflicts_with_all = ["newest", "without_keys"])]
         check: bool,
+        /// Vouch that nothing was recorded after the backup, so that the store can be served as it is.
+        #[arg(long, conflicts_with = "without_keys")]
+        newest: bool,
+        /// Restore although the key file is lost: only `daypassd recover` can go on from there.
+        #[arg(long)]
+        without_keys: bool,
+        /// How the answer looks.
+        #[arg(short, long, value_name = "FORM", default_value = "text")]
+        output: Output,
+    },
+    /// Begin a new era: after a restore, when the key file is lost, or when no admin is left.
+    ///
+    /// The directory is carried over into a new log with new keys. Whatever was given out before is void: identities,
+    /// certificates, tokens, enrolment codes. Vendors are suspended until an admin resumes each (`daypass resume`). The old
+    /// store is kept beside the new one. Needs nothing of the old keys; makes the key file if it is missing. Stop the
+    /// broker first.
+    #[command(after_long_help = RECOVER)]
+    Recover {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE", env = "DAYPASSD_CONFIG")]
+        config: PathBuf,
+        /// Who is to be admin: somebody of the directory, or somebody new.
+        #[arg(long, value_name = "NAME")]
+        admin: Name,
+        /// The admin's public key: a PEM `PUBLIC KEY` or an OpenSSH line, P-256 or Ed25519. The code enrols this key
+        /// alone; the private key stays with the admin.
+        #[arg(long, value_name = "FILE.pub")]
+        admin_key: PathBuf,
+        /// How to reach the admin; kept beside the log. Not needed for somebody of the directory.
+        #[arg(long, value_name = "TEXT")]
+        admin_contact: Option<String>,
+        /// Do not ask first.
+        #[arg(long)]
+        yes: bool,
         /// How the answer looks.
         #[arg(short, long, value_name = "FORM", default_value = "text")]
         output: Output,
@@ -122,13 +157,19 @@ enum Output {
 }
 
 impl Output {
-    fn of(self, summary: &backup::Summary) -> String {
+    /// What is printed: the text, or one JSON document in one line.
+    fn of(self, text: impl FnOnce() -> String, json: impl FnOnce() -> serde_json::Value) -> String {
         match self {
-            Self::Text => summary.text(),
-            Self::Json => format!("{}\n", summary.json()),
+            Self::Text => text(),
+            Self::Json => format!("{}\n", json()),
         }
     }
 }
+
+const RECOVER: &str = "\
+Examples:
+  daypassd recover --config daypassd.toml --admin dana --admin-key admin.key.pub
+  daypassd recover --config daypassd.toml --admin lee --admin-key lee.pub --admin-contact lee@company.example --yes -o json";
 
 /// Why a command failed, and with which exit code.
 #[derive(Debug, thiserror::Error)]
@@ -205,10 +246,7 @@ fn run(command: Command) -> Result<(), Failure> {
             let config = Config::load(&config)?;
             let wish = init::Wish { admin, admin_key, admin_contact };
             let begun = block_on(init::init(&config, wish))?;
-            match output {
-                Output::Text => print!("{}", begun.text()),
-                Output::Json => println!("{}", begun.json()),
-            }
+            print!("{}", output.of(|| begun.text(), || begun.json()));
             Ok(())
         }
         Command::Serve { config, ready_file } => {
@@ -224,7 +262,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Backup { config, out, output } => {
             let config = Config::load(&config)?;
             let made = block_on(backup::backup(&config, &out))?;
-            let said = output.of(&made);
+            let said = output.of(|| made.text(), || made.json());
             if out == Path::new("-") {
                 eprint!("{said}");
             } else {
@@ -232,11 +270,32 @@ fn run(command: Command) -> Result<(), Failure> {
             }
             Ok(())
         }
-        Command::Restore { config, from, check, output } => {
+        Command::Restore { config, from, check, newest, without_keys, output } => {
             let config = Config::load(&config)?;
-            let restored =
-                if check { backup::check_file(&from)? } else { block_on(backup::restore(&config, &from))? };
-            print!("{}", output.of(&restored));
+            let said = match from {
+                None => {
+                    restore::vouch(&config)?;
+                    let said = "taken: nothing was recorded after the backup that was put back";
+                    output.of(|| format!("{said}\n"), || serde_json::json!({ "done": "vouched" }))
+                }
+                Some(from) if check => {
+                    let checked = backup::check_file(&from)?;
+                    output.of(|| checked.text(), || checked.json())
+                }
+                Some(from) => {
+                    let vouched = restore::Vouched { newest, without_keys };
+                    let restored = block_on(restore::restore(&config, &from, vouched))?;
+                    output.of(|| restored.text(), || restored.json())
+                }
+            };
+            print!("{said}");
+            Ok(())
+        }
+        Command::Recover { config, admin, admin_key, admin_contact, yes, output } => {
+            let config = Config::load(&config)?;
+            let wish = recover::Wish { admin, admin_key, admin_contact, yes };
+            let recovered = block_on(recover::recover(&config, wish))?;
+            print!("{}", output.of(|| recovered.text(), || recovered.json()));
             Ok(())
         }
         Command::Clock { command: ClockCommand::Accept { config } } => {

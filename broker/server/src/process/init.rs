@@ -1,4 +1,4 @@
-//! Beginning a log: the broker's keys, and a one-time code for the first admin.
+//! Beginning a log: the broker's keys, and a one-time code for the first admin. A new era begins in the same way.
 
 use std::{
     fs,
@@ -8,6 +8,7 @@ use std::{
 use daypass_core::{
     Action, Actor, Body, ChangeId, Event, Node, PrivateId, Put,
     directory::NAME_MAX,
+    event::Previous,
     node::{Enrollment, KeyAlgorithm, KeyPurpose, Person, Role},
 };
 use daypass_credential::{Digest, EnrollmentCode, Era, Name, NodeId, NodeKind, Revision, Timestamp, Ttl};
@@ -18,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::{
     command::Failure,
-    durable,
+    durable, restore,
     start::{key_encryption_key, options, store_path},
 };
 use crate::{
@@ -41,7 +42,7 @@ pub(crate) struct Wish {
 
 /// What was begun.
 pub(crate) struct Begun {
-    era: Era,
+    pub(super) era: Era,
     root: Digest,
     admin: Name,
     code: EnrollmentCode,
@@ -58,27 +59,48 @@ const KEY_LIFE: Ttl = Ttl::days(730);
 
 /// Makes the store and its first event. Where it fails, a second try goes on with what the first left.
 pub(crate) async fn init(config: &Config, wish: Wish) -> Result<Begun, Failure> {
-    if wish.admin.as_str().len() > NAME_MAX {
-        return Err(Failure::Use(
-            format!("`{}` is too long: at most {NAME_MAX} characters", wish.admin),
-            None,
-        ));
-    }
+    let failed = |error: Refusal| Failure::work("cannot begin", error);
+    fitting(&wish.admin)?;
+    text::checked("admin-contact", &wish.admin_contact, 1000).map_err(failed)?;
     let key = admin_key(&wish.admin_key)?;
-    let kek = match config.key_file.try_exists() {
+    let kek = seal_key(config)?;
+    durable::folder(&config.data_dir)
+        .map_err(|error| Failure::work(format!("cannot make `{}`", config.data_dir.display()), error))?;
+    let store = empty_store(config)?;
+    // Of a store that was put back here once, and is gone.
+    restore::unmark(config)?;
+    let entropy = SystemEntropy::new();
+    let contact = text::keep(&store, &entropy, &wish.admin_contact, None).await.map_err(failed)?;
+    let roles = [Role::Admin].into();
+    let first = First {
+        admin: Person { name: wish.admin, roles, contact: contact.reference },
+        contact: contact.write,
+        admin_key: key,
+        previous: None,
+    };
+    first_event(&store, config, &kek, first).await
+}
+
+/// A name that an admin may have.
+pub(super) fn fitting(admin: &Name) -> Result<(), Failure> {
+    if admin.as_str().len() <= NAME_MAX {
+        return Ok(());
+    }
+    Err(Failure::Use(format!("`{admin}` is too long: at most {NAME_MAX} characters"), None))
+}
+
+/// The key that all keys are sealed with: the one in its file, or a new one where there is no file.
+pub(super) fn seal_key(config: &Config) -> Result<KeyEncryptionKey, Failure> {
+    match config.key_file.try_exists() {
         // Perhaps an attempt that broke off left it, and nothing of it is durable yet.
         Ok(true) => {
             let kek = key_encryption_key(&config.key_file)?;
             let failed = |error| Failure::work("cannot make the key file durable", error);
             durable::file(&config.key_file).map_err(failed)?;
-            kek
+            Ok(kek)
         }
-        _ => new_key_file(&config.key_file)?,
-    };
-    durable::folder(&config.data_dir)
-        .map_err(|error| Failure::work(format!("cannot make `{}`", config.data_dir.display()), error))?;
-    let store = empty_store(config)?;
-    first_event(&store, config, &kek, wish, key).await
+        _ => new_key_file(&config.key_file),
+    }
 }
 
 /// A new store, or one that an earlier attempt left without its first event.
@@ -95,12 +117,23 @@ fn empty_store(config: &Config) -> Result<Sled, Failure> {
     }
 }
 
-async fn first_event(
-    store: &Sled,
+/// Who begins a log, and in place of what.
+pub(super) struct First {
+    pub(super) admin: Person,
+    /// The admin's contact, to be kept beside the log.
+    pub(super) contact: Option<(PrivateId, Zeroizing<Vec<u8>>)>,
+    /// The only key that the admin's code is good for.
+    pub(super) admin_key: Digest,
+    /// The log that this one takes the place of.
+    pub(super) previous: Option<Previous>,
+}
+
+/// Writes the first event: the broker's keys, the admin, and a code for them.
+pub(super) async fn first_event(
+    store: &dyn Store,
     config: &Config,
     kek: &KeyEncryptionKey,
-    wish: Wish,
-    key: Digest,
+    first: First,
 ) -> Result<Begun, Failure> {
     let failed = |error: Refusal| Failure::work("cannot begin", error);
     let entropy = SystemEntropy::new();
@@ -123,28 +156,28 @@ async fn first_event(
     let log_key = log_key.ok_or_else(|| Failure::Work("no audit key was made".to_owned(), None))?;
     let code = EnrollmentCode::new(entropy.bytes().map_err(failed)?, root);
     let era = Era::new(u64::from_be_bytes(entropy.bytes().map_err(failed)?));
-    let (person, contact) = admin(store, entropy, &wish).await.map_err(failed)?;
-    private.extend(contact);
-    puts.push(open_put(Body::Person(person)));
+    let name = first.admin.name.clone();
+    private.extend(first.contact);
+    puts.push(open_put(Body::Person(first.admin)));
     let expires = now.after(CODE_TTL);
     puts.push(open_put(Body::Enrollment(Enrollment {
         name: code_name(code.secret()).map_err(failed)?,
-        subject: NodeId::new(NodeKind::Person, wish.admin.clone()),
+        subject: NodeId::new(NodeKind::Person, name.clone()),
         expires,
-        key: Some(key),
+        key: Some(first.admin_key),
         spent: None,
     })));
     let action = Action::Initialized {
         era,
         issuer: config.issuer(),
         trust_domain: config.trust_domain.clone(),
-        previous: None,
+        previous: first.previous,
     };
     let mut event = Event::new(now, ChangeId::new(entropy.bytes().map_err(failed)?), Actor::Broker, action);
     event.puts = puts;
     let change = Change { event, expect: Vec::new(), private };
     store.commit(change, Lane::Normal).await.map_err(|error| Failure::work("cannot begin the log", error))?;
-    Ok(Begun { era, root, admin: wish.admin, code, expires, log_key })
+    Ok(Begun { era, root, admin: name, code, expires, log_key })
 }
 
 /// The keys that a broker begins with.
@@ -163,22 +196,11 @@ fn plans(now: Timestamp) -> [KeyPlan; 3] {
     ]
 }
 
-fn open_put(body: Body) -> Put {
+pub(super) fn open_put(body: Body) -> Put {
     Put { node: Node::open(body), cut: false }
 }
 
-async fn admin(
-    store: &Sled,
-    entropy: &dyn Entropy,
-    wish: &Wish,
-) -> Result<(Person, Option<(PrivateId, Zeroizing<Vec<u8>>)>), Refusal> {
-    text::checked("admin-contact", &wish.admin_contact, 1000)?;
-    let kept = text::keep(store, entropy, &wish.admin_contact, None).await?;
-    let roles = [Role::Admin].into();
-    Ok((Person { name: wish.admin.clone(), roles, contact: kept.reference }, kept.write))
-}
-
-fn admin_key(path: &Path) -> Result<Digest, Failure> {
+pub(super) fn admin_key(path: &Path) -> Result<Digest, Failure> {
     let what = || format!("cannot use the admin's public key `{}`", path.display());
     let text = fs::read_to_string(path).map_err(|error| Failure::work(what(), error))?;
     let key: PublicKey = text.parse().map_err(|error| Failure::work(what(), error))?;
@@ -207,7 +229,7 @@ impl Begun {
     }
 
     /// For programs.
-    pub(crate) fn json(&self) -> String {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::json!({
             "era": self.era,
             "root_sha256": self.root_hex(),
@@ -216,7 +238,6 @@ impl Begun {
             "enrollment_code": self.code.reveal(),
             "expires_at": rfc3339(self.expires),
         })
-        .to_string()
     }
 
     /// For people.

@@ -24,7 +24,7 @@ use super::{
     listener::listen,
     notify::{State, notify},
     operator,
-    start::{begun, key_encryption_key, not_restored, open_store},
+    start::{begun, key_encryption_key, not_restored, notary_place, open_store},
     tls::{ServerIdentity, server_config},
 };
 use crate::{
@@ -224,7 +224,7 @@ async fn open_notary(
     subject: &notary::Subject<'_>,
     store: Arc<dyn Store>,
 ) -> Result<(Notary, Worker), Failure> {
-    let place = notary::Place { folder: config.data_dir.join("notary"), anchor: config.anchor_file() };
+    let place = notary_place(config);
     let folder = place.anchor.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
         // A disk that is not mounted must not pass for one without an anchor.

@@ -13,6 +13,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::Config,
     entropy::{Entropy, SystemEntropy},
+    notary,
 };
 
 /// What the first event fixed for the life of the log.
@@ -31,6 +32,11 @@ pub(crate) fn store_path(config: &Config) -> std::path::PathBuf {
 /// The mark of a store that was put back from a backup which may not be the newest.
 pub(crate) fn restored_mark(config: &Config) -> std::path::PathBuf {
     config.data_dir.join("restored")
+}
+
+/// Where the notary keeps what it knows of the log.
+pub(crate) fn notary_place(config: &Config) -> notary::Place {
+    notary::Place { folder: config.data_dir.join("notary"), anchor: config.anchor_file() }
 }
 
 /// Refuses a store that was put back, until somebody has begun a new era or vouched for it.

@@ -19,8 +19,9 @@ pub(super) fn on(error: &Error) -> Option<String> {
         }
         Error::Busy { .. } => "try again in a moment".into(),
         Error::OtherBroker { .. } => {
-            "check the address; if the broker goes by another name there, add --server-name; else do not go on: \
-             `daypass doctor` tells more"
+            "check the address; if the broker goes by another name there, add --server-name; if its operator says that it \
+             was recovered, ask an admin for a new code and enrol into an empty folder; else do not go on: `daypass \
+             doctor` tells more"
                 .into()
         }
         Error::NotAccepted { .. } => {

@@ -1,10 +1,14 @@
-//! Ending things: the one verb that cannot be taken back, so it shows what would die, and asks first.
+//! Ending things: the one verb that cannot be taken back, so it shows what would die, and asks first. Opening again
+//! what a new era suspended.
 
 mod preview;
+mod resume;
 
 use clap::Args;
 use daypass_credential::NodeId;
 use daypass_sdk::Home;
+
+pub(crate) use resume::{Resume, resume};
 
 use crate::{console::Console, diagnostics::connect, failure::Failure, shapes};
 
