@@ -24,7 +24,7 @@ use super::{
     listener::listen,
     notify::{State, notify},
     operator,
-    start::{begun, key_encryption_key, not_restored, notary_place, open_store},
+    start::{begun, key_encryption_key, not_restored, open_notary, open_store, pace},
     tls::{ServerIdentity, server_config},
 };
 use crate::{
@@ -35,7 +35,7 @@ use crate::{
     entropy::SystemEntropy,
     grpc::{GateLayer, routes, unlisted},
     keys::Cabinet,
-    notary::{self, Notary, StartError, Worker},
+    notary::{self, Worker},
     refusal::Refusal,
     refusals::{INTERVAL, Refusals},
     space::{self, Space},
@@ -216,31 +216,6 @@ async fn broker(
         audit: Audit::new(summaries(config, era)),
     };
     Ok((broker, worker))
-}
-
-/// Holds the log to what was signed of it.
-async fn open_notary(
-    config: &Config,
-    subject: &notary::Subject<'_>,
-    store: Arc<dyn Store>,
-) -> Result<(Notary, Worker), Failure> {
-    let place = notary_place(config);
-    let folder = place.anchor.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-        // A disk that is not mounted must not pass for one without an anchor.
-        let text = format!("`anchor_file`: there is no folder `{}`", folder.display());
-        return Err(Failure::Use(text, None));
-    }
-    let opened = notary::open(place, subject, store, pace(config)).await;
-    opened.map_err(|error| match error {
-        StartError::NotTheNewest(why) => Failure::Older(why),
-        other @ (StartError::Files(_) | StartError::Log(_)) => Failure::work("cannot look at the log", other),
-    })
-}
-
-/// How often what follows the log looks for something new.
-const fn pace(config: &Config) -> Duration {
-    Duration::from_millis(config.notary.interval.as_millis())
 }
 
 /// What lets searches of the log skip what cannot match. Without it they are slower, and nothing else.
