@@ -159,6 +159,11 @@ impl Connection {
         retry::run(retry, observer, repeat, || self.attempt(&send)).await
     }
 
+    /// Makes no call, but has the broker show its log, as before any other call.
+    pub(crate) async fn meet(&self) -> Result<(), Error> {
+        self.call_as_it_is(Repeat::Harmless, |_| async { Ok(tonic::Response::new(())) }).await
+    }
+
     /// Makes a call once. A link that was found to be over is replaced before: nothing was sent over it.
     async fn attempt<T, S, F>(&self, send: &S) -> Result<T, Error>
     where

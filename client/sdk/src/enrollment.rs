@@ -131,6 +131,7 @@ pub(crate) async fn renew_with(
         return same(home, known, identity).map(Next::Found);
     }
     let connection = Connection::open_with(&identity, options).await?;
+    connection.meet().await?;
     let key = home.next_key(None, Some(&identity.key))?;
     let request = v1::RenewIdentityRequest { csr: key.csr()?.into() };
     let send = |channel| {

@@ -134,7 +134,7 @@ impl Error {
             Self::Refused(refusal) => Some(&refusal.reason),
             Self::Busy { .. } => Some(BUSY),
             Self::Failed { reason, .. } => Some(reason),
-            Self::Log { source, .. } if source.is_older() => Some(LOG_OLDER),
+            Self::Log { source, .. } => source.reason(),
             _ => None,
         }
     }
@@ -234,7 +234,7 @@ impl Error {
             let retry_after = details.retry_info().and_then(|info| info.retry_delay);
             return Self::Busy { message, retry_after };
         }
-        if info.reason == LOG_OLDER {
+        if info.reason == LogFault::OLDER {
             let source = LogFault::SaysOlder { known: None, words: message };
             return Self::Log { broker: broker.to_owned(), source };
         }
@@ -318,8 +318,6 @@ fn word(code: Code) -> String {
 }
 
 const BUSY: &str = "busy";
-/// What a broker says that knows its log to be older than what it has signed.
-const LOG_OLDER: &str = "log-older";
 const BUSY_WORDS: &str = "the broker is busy: ";
 
 #[cfg(test)]
@@ -353,7 +351,10 @@ mod tests {
     fn a_broker_that_was_put_back_is_told_by_its_reason_alone() {
         for code in [Code::FailedPrecondition, Code::Unavailable, Code::Internal] {
             let error = Error::from_status("b:1", status(code, "log-older", ERROR_DOMAIN));
-            assert!(matches!(&error, Error::Log { source, .. } if source.is_older()), "{error:?}");
+            assert!(
+                matches!(&error, Error::Log { source, .. } if matches!(source, LogFault::SaysOlder { .. })),
+                "{error:?}"
+            );
             assert_eq!(error.reason(), Some("log-older"));
         }
     }

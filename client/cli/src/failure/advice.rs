@@ -29,16 +29,12 @@ pub(super) fn on(error: &Error) -> Option<String> {
              and enrol again"
                 .into()
         }
-        Error::Log { source, .. } if source.is_older() => {
-            "do not go on, for ends may be forgotten there: tell the broker's operator, who puts the newest store back, or \
-             runs `daypassd recover`; more: `daypass explain log-older`"
-                .into()
-        }
-        Error::Log { .. } => {
-            "do not go on: tell the broker's operator, and compare what `daypass context show` says of the log with what \
-             others see"
-                .into()
-        }
+        Error::Log { source, .. } => match source.reason() {
+            Some(reason) => on_refusal(reason),
+            None => "do not go on: tell the broker's operator, and compare what `daypass context show` says of the log with \
+                     what others see"
+                .into(),
+        },
         Error::Files { source, .. } => on_file(source.kind()).into(),
         Error::BadAnswer(_) => "compare the versions of broker and command line: `daypass doctor`".into(),
         Error::Unable(_) => "run it on another machine, or tell its operator".into(),

@@ -46,6 +46,14 @@ pub enum LogFault {
         /// In its words.
         words: String,
     },
+    /// It says itself that what is known here is none of its checkpoints.
+    #[error("it says itself that it did not sign what is known here, up to revision {known}: {words}")]
+    Disowned {
+        /// The last revision that is known.
+        known: Revision,
+        /// In its words.
+        words: String,
+    },
     /// Up to what is known, it is not what is known.
     #[error("up to revision {known} its log is not shown to be the one that is known, though it is signed")]
     OtherHistory {
@@ -64,18 +72,24 @@ pub enum LogFault {
 }
 
 impl LogFault {
-    /// Does the log end before what is known?
+    /// The stable reason code under which brokers explain it, where they have one.
     #[must_use]
-    pub const fn is_older(&self) -> bool {
+    pub const fn reason(&self) -> Option<&'static str> {
         match self {
-            Self::Older { .. } | Self::SaysOlder { .. } => true,
+            Self::Older { .. } | Self::SaysOlder { .. } => Some(Self::OLDER),
+            Self::Disowned { .. } => Some(Self::UNKNOWN),
             Self::Forged(_)
             | Self::OtherLog { .. }
             | Self::OtherEra { .. }
             | Self::NoEra
             | Self::OtherHistory { .. }
             | Self::Proof(_)
-            | Self::NotShown { .. } => false,
+            | Self::NotShown { .. } => None,
         }
     }
+
+    /// What a broker says that knows its log to be older than what it has signed.
+    pub(crate) const OLDER: &str = "log-older";
+    /// What a broker says that is shown a checkpoint of another log.
+    pub(crate) const UNKNOWN: &str = "checkpoint-unknown";
 }

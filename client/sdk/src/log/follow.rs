@@ -54,6 +54,9 @@ impl Ask {
                 let known = known.map(KnownLog::revision);
                 Err(Error::Log { broker, source: LogFault::SaysOlder { known, words } })
             }
+            (Error::Refused(no), Some(known)) if no.reason == LogFault::UNKNOWN => {
+                Err(self.fault(LogFault::Disowned { known: known.revision(), words: no.message }))
+            }
             (error, known) if is_without_log(&error) => match known {
                 Some(known) => Err(self.fault(LogFault::NotShown { known: known.revision() })),
                 None if self.log_key.is_some() => Err(error),

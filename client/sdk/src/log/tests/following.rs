@@ -132,7 +132,7 @@ async fn whatever_is_not_the_known_log_gets_no_call() {
     for other in others {
         world.broker.put(other).await;
         let found = fault(connection.ping().await);
-        assert!(!found.is_older(), "{found:?}");
+        assert_eq!(found.reason(), None, "{found:?}");
     }
     assert_eq!(world.asked().1, 1);
     assert_eq!(world.known().unwrap().checkpoint(), known.known(300).checkpoint());
@@ -175,13 +175,20 @@ async fn a_broker_that_says_so_itself_is_believed() {
     let world = World::with(Log::of(3)).await;
     let connection = world.connect().await;
     connection.ping().await.unwrap();
-    let details = ErrorDetails::with_error_info("log-older", daypass_proto::ERROR_DOMAIN, HashMap::new());
-    let status = Status::with_error_details(Code::FailedPrecondition, "put back", details);
-    world.broker.scene().refuse = Some(status);
+    let refusal = |code, reason| {
+        let details = ErrorDetails::with_error_info(reason, daypass_proto::ERROR_DOMAIN, HashMap::new());
+        Some(Status::with_error_details(code, "put back", details))
+    };
+    world.broker.scene().refuse = refusal(Code::Unavailable, "log-older");
     let said = |known| LogFault::SaysOlder { known, words: "put back".into() };
     assert_eq!(fault(connection.ping().await), said(None), "over the connection that there is");
     world.broker.cut().await;
     assert_eq!(fault(connection.ping().await), said(Some(Revision::new(3))));
+    world.broker.scene().refuse = refusal(Code::FailedPrecondition, "checkpoint-unknown");
+    world.broker.cut().await;
+    let disowned = LogFault::Disowned { known: Revision::new(3), words: "put back".into() };
+    assert_eq!(fault(connection.ping().await), disowned);
+    assert_eq!(disowned.reason(), Some("checkpoint-unknown"));
 }
 
 #[tokio::test]
@@ -228,8 +235,9 @@ async fn what_cannot_be_kept_is_an_error_unless_nothing_is_to_be_kept() {
     let connection = Connection::open_with(&identity, &world.options()).await.unwrap();
     connection.ping().await.unwrap();
     world.broker.put(Log::of(2)).await;
-    assert!(fault(connection.ping().await).is_older());
-    assert!(fault(Connection::open(&identity).await.unwrap().ping().await).is_older(), "copies share it");
+    assert!(matches!(fault(connection.ping().await), LogFault::Older { .. }));
+    let copy = Connection::open(&identity).await.unwrap();
+    assert!(matches!(fault(copy.ping().await), LogFault::Older { .. }), "copies share what is known");
     assert_eq!(world.known(), None);
 }
 

@@ -27,7 +27,7 @@ fn an_older_log_is_named_with_both_revisions() {
     let older = Log::of(99);
     let fault = LogFault::Older { known: Revision::new(100), found: Revision::new(99) };
     assert_eq!(judge(older.checkpoint().note(), &[]), Err(fault.clone()));
-    assert!(fault.is_older());
+    assert_eq!(fault.reason(), Some("log-older"));
     assert!(fault.to_string().contains("revision 99") && fault.to_string().contains("revision 100"));
 }
 
