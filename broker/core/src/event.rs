@@ -15,6 +15,10 @@ use crate::{
 /// The version of the event schema that this code writes.
 pub const SCHEMA: u16 = 1;
 
+/// How many times actions were added to the schema, the first time included: what a backup says of the events in it, so
+/// that a program without the newest calls it newer, and not damaged.
+pub const GENERATION: u16 = 2;
+
 /// The longest event, in bytes of JSON.
 pub const MAX_EVENT: usize = 4096;
 

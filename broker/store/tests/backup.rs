@@ -179,9 +179,9 @@ async fn a_backup_that_could_not_be_finished_says_why() {
 #[tokio::test]
 async fn a_newer_backup_is_refused() {
     let whole = backup(&filled(1).await).await;
-    let text = String::from_utf8_lossy(&whole[22..60]).replace("\"event_schema\":1", "\"event_schema\":9");
+    let text = String::from_utf8_lossy(&whole[22..60]).replace("\"event_schema\":2", "\"event_schema\":9");
     let newer = [&whole[..22], text.as_bytes(), &whole[60..]].concat();
-    assert!(matches!(read(&newer), Err(BackupError::Newer { found: 9, known: 1, .. })), "{:?}", read(&newer));
+    assert!(matches!(read(&newer), Err(BackupError::Newer { found: 9, known: 2, .. })), "{:?}", read(&newer));
 }
 
 #[tokio::test]
