@@ -5,7 +5,7 @@
 use std::{fs, path::Path, process::Command};
 
 use bytes::Bytes;
-use daypass_core::{Action, Actor, ChangeId, Event, Life};
+use daypass_core::{Action, Actor, ChangeId, Event, Life, replay::Replay};
 use daypass_credential::{NodeId, Revision, Timestamp};
 use daypass_store::{Backup, Change, Check, Entry, Lane, OpenError, Options, Reader, Sled, Store};
 use tempfile::TempDir;
@@ -88,6 +88,10 @@ async fn goes_on(golden: &Golden) {
         for id in Event::from_bytes(event).unwrap().beside() {
             assert!(store.private(id).await.unwrap().is_some(), "{id} is gone");
         }
+    }
+    let mut replay = Replay::default();
+    for (revision, event) in (1..).map(Revision::new).zip(&before) {
+        replay.take(revision, &Event::from_bytes(event).unwrap()).unwrap();
     }
     let next = Event::new(
         Timestamp::from_millis(u64::MAX / 2),

@@ -19,6 +19,7 @@ mod leftovers;
 mod manual;
 mod offboarding;
 mod paint;
+mod person;
 mod progress;
 mod quickstart;
 mod shapes;
@@ -105,6 +106,7 @@ async fn run_as(verb: Verb, home: &Home, console: &Console) -> Result<(), Failur
         Verb::List(wish) => directory::list(wish, home, console).await,
         Verb::Describe(wish) => directory::describe(wish, home, console).await,
         Verb::End(wish) => offboarding::run(wish, home, console).await,
+        Verb::Person(wish) => person::run(wish, home, console).await,
         Verb::Ping => diagnostics::ping(home, console).await,
         Verb::Quickstart(_)
         | Verb::Bench(_)
