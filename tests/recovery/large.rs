@@ -38,7 +38,7 @@ fn nodes(number: u64, contact: TextRef, purpose: TextRef) -> Vec<Body> {
         scopes: (0..8).map(|s| format!("scope{s:0>20}")).collect::<Vec<_>>().join(" ").parse().unwrap(),
     };
     vec![
-        Body::Person(Person { name: person.clone(), roles: [].into(), contact }),
+        Body::Person(Person { name: person.clone(), roles: [].into(), contact, forgotten: false }),
         Body::Vendor(Vendor { name: vendor.clone(), parent: None, owner: person.clone() }),
         Body::Contract(Contract {
             name: contract.clone(),

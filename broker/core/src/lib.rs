@@ -11,11 +11,14 @@ pub mod ending;
 pub mod enroll;
 pub mod event;
 pub mod facts;
+pub mod forgetting;
 mod lifetime;
 pub mod mint;
 pub mod node;
 pub mod record;
+pub mod replay;
 pub mod resuming;
+mod rule;
 pub mod text;
 
 pub use denial::{Class, Denial, Stop};

@@ -132,18 +132,6 @@ impl Action {
         }
     }
 
-    /// What a credential that it made rests on.
-    #[must_use]
-    pub const fn lineage(&self) -> Option<&Lineage> {
-        match self {
-            Self::Enrolled(record) | Self::Renewed(record) | Self::CertificateMinted(record) => {
-                Some(&record.lineage)
-            }
-            Self::TokenMinted(record) => Some(&record.lineage),
-            _ => None,
-        }
-    }
-
     /// What it was about.
     fn subject(&self) -> Option<NodeId> {
         let audience = |name: &Name| NodeId::new(NodeKind::Audience, name.clone());
@@ -151,7 +139,7 @@ impl Action {
             Self::Written { node }
             | Self::Ended { node, .. }
             | Self::Resumed { node }
-            | Self::Forgotten { node }
+            | Self::Forgotten { node, .. }
             | Self::Suspended { node, .. } => Some(node.clone()),
             Self::EnrollmentOpened { subject } => Some(subject.clone()),
             Self::Enrolled(record) | Self::Renewed(record) => {

@@ -12,6 +12,9 @@ use crate::{Change, CommitError, MAX_VALUE};
 /// The most that the private values of one change take together, in bytes.
 pub const MAX_PRIVATE: usize = 16 * MAX_VALUE;
 
+/// A private value from now on; `None` where the event says that it is erased.
+pub(crate) type Private = (PrivateId, Option<Zeroizing<Vec<u8>>>);
+
 /// A change of which everything is known but its revision.
 pub(crate) struct Prepared {
     pub(crate) id: ChangeId,
@@ -21,7 +24,7 @@ pub(crate) struct Prepared {
     pub(crate) event: Bytes,
     pub(crate) puts: Vec<Draft>,
     pub(crate) expect: Vec<Expect>,
-    pub(crate) private: Vec<(PrivateId, Zeroizing<Vec<u8>>)>,
+    pub(crate) private: Vec<Private>,
     /// What it adds to its group.
     pub(crate) bytes: usize,
 }
@@ -42,6 +45,9 @@ impl Prepared {
         let bytes = event.to_bytes().map_err(CommitError::Unwritable)?;
         fits("event", bytes.len(), MAX_EVENT)?;
         let Event { at, id, puts, action, .. } = event;
+        // What is erased comes last, so that no change keeps what its own event says is gone.
+        let erased = action.erases().iter().map(|id| (*id, None));
+        let private = private.into_iter().map(|(id, value)| (id, Some(value))).chain(erased).collect();
         let puts = puts.into_iter().map(Draft::new).collect::<Result<Vec<_>, _>>()?;
         let nodes: usize = puts.iter().map(|draft| draft.json.len()).sum();
         let total = bytes.len() + nodes + private_bytes;

@@ -95,7 +95,8 @@ pub struct Change {
     pub event: Event,
     /// What must still be so when it is recorded.
     pub expect: Vec<Expect>,
-    /// Private values, written in the same commit, beside the log.
+    /// Private values, written in the same commit, beside the log. What is erased in it, the event itself says
+    /// ([`daypass_core::Action::erases`]).
     pub private: Vec<(PrivateId, Zeroizing<Vec<u8>>)>,
 }
 

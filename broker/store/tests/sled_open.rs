@@ -114,9 +114,9 @@ async fn a_newer_store_is_refused() {
     let (_kept, path) = place();
     filled(&path, 1).await;
     tamper(&path, |db| {
-        db.insert(b"m", &3_u32.to_be_bytes()).unwrap();
+        db.insert(b"m", &4_u32.to_be_bytes()).unwrap();
     });
-    assert!(matches!(refusal(&path, Check::Newest), OpenError::Newer { found: 3, known: 2, .. }));
+    assert!(matches!(refusal(&path, Check::Newest), OpenError::Newer { found: 4, known: 3, .. }));
 }
 
 #[tokio::test]

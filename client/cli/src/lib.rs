@@ -20,6 +20,7 @@ mod leftovers;
 mod manual;
 mod offboarding;
 mod paint;
+mod person;
 mod progress;
 mod quickstart;
 mod shapes;
@@ -109,6 +110,7 @@ async fn run_as(verb: Verb, home: &Home, console: &Console) -> Result<(), Failur
         Verb::End(wish) => offboarding::run(wish, home, console).await,
         Verb::Audit(wish) => audit::run(wish, home, console).await,
         Verb::Resume(wish) => offboarding::resume(wish, home, console).await,
+        Verb::Person(wish) => person::run(wish, home, console).await,
         Verb::Ping => diagnostics::ping(home, console).await,
         Verb::Quickstart(_)
         | Verb::Bench(_)

@@ -120,7 +120,7 @@ impl<P: Send + 'static> Reader<P> {
 
     async fn run(mut self, last: mpsc::Sender<Refused>) {
         if let Err(End::Refused(refusal)) = self.read().await {
-            let event = self.broker.refused(&self.call, &refusal).await;
+            let event = self.broker.refused(&self.call, &refusal, None).await;
             // The channel has room for the one thing that is ever sent, or nobody is there to hear it.
             let _sent = last.try_send((refusal, event));
         }

@@ -42,7 +42,7 @@ pub(super) async fn read_events(
             Ok(Response::new(Box::pin(pages.chain(refused))))
         }
         Err(refusal) => {
-            let event = broker.refused(&call, &refusal).await;
+            let event = broker.refused(&call, &refusal, None).await;
             Err(status(&refusal, event))
         }
     }

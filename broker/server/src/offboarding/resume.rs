@@ -25,7 +25,7 @@ impl Broker {
     ) -> Result<Revision, Refusal> {
         let recorded = self
             .record_for(call, mark, Lane::Normal, call.facts.clone(), |facts, _| {
-                may_write(facts, &call.caller)?;
+                let rule = may_write(facts, &call.caller)?;
                 let node = match decide_resume(facts, id)? {
                     Resume::Already(revision) => return Ok(Decision::Settled(revision)),
                     Resume::Open(node) => *node,
@@ -33,7 +33,9 @@ impl Broker {
                 Ok(Decision::Write(Box::new(Plan {
                     outcome: Revision::ZERO,
                     actor: call.actor(),
+                    behalf: None,
                     action: Action::Resumed { node: id.clone() },
+                    rule: Some(rule),
                     puts: vec![Put { node, cut: false }],
                     private: vec![],
                 })))

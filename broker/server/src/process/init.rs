@@ -73,7 +73,7 @@ pub(crate) async fn init(config: &Config, wish: Wish) -> Result<Begun, Failure> 
     let contact = text::keep(&store, &entropy, &wish.admin_contact, None).await.map_err(failed)?;
     let roles = [Role::Admin].into();
     let first = First {
-        admin: Person { name: wish.admin, roles, contact: contact.reference },
+        admin: Person { name: wish.admin, roles, contact: contact.reference, forgotten: false },
         contact: contact.write,
         admin_key: key,
         previous: None,

@@ -153,7 +153,10 @@ fn batch(group: &Group) -> Batch {
         batch.insert(node_key(id), node_value(written));
     }
     for (id, value) in &group.private {
-        batch.insert(&private_key(*id), value.as_slice());
+        match value {
+            Some(value) => batch.insert(&private_key(*id), value.as_slice()),
+            None => batch.remove(&private_key(*id)),
+        }
     }
     batch
 }

@@ -17,7 +17,7 @@ use daypass_credential::{NodeId, Revision};
 use crate::committer::Written;
 
 /// The version of this layout.
-pub(super) const SCHEMA: u32 = 2;
+pub(super) const SCHEMA: u32 = 3;
 
 pub(super) const SCHEMA_KEY: &[u8] = b"m";
 pub(super) const WRITER_KEY: &[u8] = b"w";

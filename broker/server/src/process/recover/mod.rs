@@ -129,7 +129,7 @@ async fn admin(store: &dyn Store, old: &Old, wish: &Wish) -> Result<(Person, Con
     let kept = text::keep(store, &SystemEntropy::new(), contact, None).await.map_err(failed)?;
     let name = wish.admin.clone();
     let person = person.take().map_or_else(
-        || Person { name, roles: [Role::Admin].into(), contact: kept.reference },
+        || Person { name, roles: [Role::Admin].into(), contact: kept.reference, forgotten: false },
         |person| Person { contact: kept.reference, ..promoted(person) },
     );
     Ok((person, kept.write))
