@@ -9,8 +9,11 @@ use zeroize::Zeroizing;
 
 use crate::{Change, CommitError, MAX_VALUE};
 
+/// The largest private value: an engine may seal it, and what it keeps then is somewhat larger.
+pub const MAX_PRIVATE_VALUE: usize = MAX_VALUE - 64;
+
 /// The most that the private values of one change take together, in bytes.
-pub const MAX_PRIVATE: usize = 16 * MAX_VALUE;
+pub const MAX_PRIVATE: usize = 16 * MAX_PRIVATE_VALUE;
 
 /// A private value from now on; `None` where the event says that it is erased.
 pub(crate) type Private = (PrivateId, Option<Zeroizing<Vec<u8>>>);
@@ -98,8 +101,8 @@ impl Draft {
 fn measure_private(private: &[(PrivateId, Zeroizing<Vec<u8>>)]) -> Result<usize, CommitError> {
     let mut total = 0;
     for (id, value) in private {
-        if value.len() > MAX_VALUE {
-            fits(&id.to_string(), value.len(), MAX_VALUE)?;
+        if value.len() > MAX_PRIVATE_VALUE {
+            fits(&id.to_string(), value.len(), MAX_PRIVATE_VALUE)?;
         }
         total += value.len();
     }

@@ -30,7 +30,7 @@ use zeroize::Zeroizing;
 
 pub use crate::{
     backup::{Backup, BackupError, Frame, Header, Reader, broken_off},
-    change::{MAX_PRIVATE, Unfit},
+    change::{MAX_PRIVATE, MAX_PRIVATE_VALUE, Unfit},
     faults::Faults,
     fold::{Fold, Misfit},
     memory::{Disk, Memory},

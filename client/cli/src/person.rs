@@ -13,8 +13,9 @@ use crate::{
     shapes,
 };
 
-/// What to do with a person.
+/// Have somebody forgotten.
 #[derive(Debug, Subcommand)]
+#[command(after_long_help = "Examples:\n  daypass person forget dana")]
 pub(crate) enum Wish {
     Forget(Forget),
 }

@@ -4,7 +4,7 @@ use daypass_core::event::{MAX_EVENT, Method, Reason};
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::{MAX_PRIVATE, MAX_VALUE, StoreError};
+use crate::{MAX_PRIVATE, MAX_PRIVATE_VALUE, StoreError};
 
 /// A vendor and a private value in one change.
 fn with_private(owner: &str, value: &[u8]) -> Change {
@@ -249,9 +249,9 @@ pub async fn what_is_too_large_is_refused(harness: &mut impl Harness) {
         let private = values.map(|(n, size)| (private_id(n as u8), Zeroizing::new(vec![1; *size]))).collect();
         Change { event: event(1), expect: Vec::new(), private }
     };
-    let most = vec![MAX_VALUE; MAX_PRIVATE / MAX_VALUE];
+    let most = vec![MAX_PRIVATE_VALUE; MAX_PRIVATE / MAX_PRIVATE_VALUE];
     commit(&store, sized(&most)).await;
-    for over in [&[MAX_VALUE + 1][..], &[&most[..], &[1]].concat()] {
+    for over in [&[MAX_PRIVATE_VALUE + 1][..], &[&most[..], &[1]].concat()] {
         let refused = store.commit(sized(over), Lane::Normal).await;
         assert!(matches!(refused, Err(CommitError::TooLarge { .. })));
     }
