@@ -13,8 +13,8 @@ use clap::{
 use daypass_credential::Name;
 
 use crate::{
-    bench, context, context::Said, credential, directory, doctor, enrollment, explain, failure::Exit, key,
-    manual, offboarding, paint::Color, quickstart, verification,
+    audit, bench, context, context::Said, credential, directory, doctor, enrollment, explain, failure::Exit,
+    key, manual, offboarding, paint::Color, quickstart, verification,
 };
 
 /// Short-lived credentials for the software that you let in.
@@ -106,6 +106,8 @@ pub(crate) enum Verb {
     List(directory::List),
     Describe(directory::Describe),
     End(offboarding::Wish),
+    #[command(subcommand)]
+    Audit(audit::Wish),
     Doctor(doctor::Wish),
     Explain(explain::Wish),
     /// Ask the broker whom it takes you for.

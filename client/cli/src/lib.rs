@@ -2,6 +2,7 @@
 //! is data, in the shapes of `shapes.rs`; everything else goes to standard error.
 
 mod arguments;
+mod audit;
 mod bench;
 mod broker_process;
 mod console;
@@ -68,6 +69,8 @@ async fn run(verb: Verb, said: &Said, console: &Console) -> Result<(), Failure> 
         Verb::Completions(wish) => manual::completions(&wish, console),
         Verb::Man(wish) => manual::man(&wish, console),
         Verb::Schema(wish) => directory::schema(&wish, console),
+        // It says by itself what it waits for: following the log is not waiting for the broker.
+        Verb::Audit(wish) => audit::run(wish, said, console).await,
         verb => {
             let _waiting = Progress::start(console, "waiting for the broker", None);
             run_with_broker(verb, said, console).await
@@ -114,6 +117,7 @@ async fn run_as(verb: Verb, home: &Home, console: &Console) -> Result<(), Failur
         | Verb::Completions(_)
         | Verb::Man(_)
         | Verb::Schema(_)
+        | Verb::Audit(_)
         | Verb::Doctor(_)
         | Verb::Explain(_)
         | Verb::Daypassd { .. } => Err(Failure::Internal("this verb came here by the wrong way".into())),

@@ -69,6 +69,11 @@ impl Progress {
     pub(crate) fn advance(&self) {
         self.state.done.fetch_add(1, Ordering::Relaxed);
     }
+
+    /// So many steps are done.
+    pub(crate) fn reach(&self, done: u64) {
+        self.state.done.store(done, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Progress {
