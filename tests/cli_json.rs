@@ -116,6 +116,26 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// The same for a verb that prints a document in each line: each is as one of the examples.
+    async fn holds_lines(&mut self, section: &str, who: &str, line: &str) {
+        let home = self.world.broker.home(who).folder().display().to_string();
+        let args: Vec<_> = ["--home", &home].into_iter().chain(line.split_whitespace()).collect();
+        let ran = self.cli.run(self.cli.command(&[args.as_slice(), &["-o", "json"]].concat())).await;
+        let described = &self.sections[section];
+        // What each example has is described; what it lacks may be in another one.
+        let mut all = serde_json::Map::new();
+        described.examples.iter().for_each(|example| all.extend(example.as_object().unwrap().clone()));
+        assert!(ran.code == 0 && ran.stdout.lines().count() > 1, "{ran:?}");
+        for document in ran.stdout.lines() {
+            let found: Value = serde_json::from_str(document).unwrap();
+            let misfits = misfits(&found, &Value::Object(all.clone()), &described.optional, section);
+            assert!(misfits.is_empty(), "{args:?}: {misfits:#?} in {found:#}");
+        }
+        self.seen.push(section.to_owned());
+    }
+}
+
 #[tokio::test]
 async fn every_document_is_as_it_is_described() {
     let world = World::new().await;
@@ -179,6 +199,8 @@ async fn every_document_is_as_it_is_described() {
     reader.holds("export", "dana", "export vendor --no-revisions --out vendors.toml").await;
     reader.holds("ping", "dana", "ping").await;
     reader.holds("doctor", "dana", "doctor").await;
+    reader.holds_lines("audit list", "dana", "audit list --all").await;
+    reader.holds_lines("audit list", "dana", "audit tail").await;
     reader.holds_example("end", 1, "dana", "end vendor:acme --preview").await;
     reader.holds_example("end", 1, "dana", &format!("end credential:{identity} --preview")).await;
     reader.holds("resume", "dana", "resume vendor:acme --yes").await;

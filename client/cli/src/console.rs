@@ -18,6 +18,14 @@ use crate::{
     progress,
 };
 
+/// Does somebody still read what is printed?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    There,
+    /// They have seen enough, as `head` has.
+    Gone,
+}
+
 /// Where data and words go.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Console {
@@ -60,6 +68,18 @@ impl Console {
             Format::Text => self.line(text()),
             Format::Json => print(&json(data)?),
         }
+    }
+
+    /// Prints lines of a text for people, one part of many.
+    pub(crate) fn lines(&self, text: Text) -> Result<Reader, Failure> {
+        print_part(&text.render(self.color.on(&io::stdout())))
+    }
+
+    /// Prints documents for a program, each in a line.
+    pub(crate) fn json_lines<T: Serialize>(&self, documents: &[T]) -> Result<Reader, Failure> {
+        let line = |document| serde_json::to_string(document).map(|json| json_plain(&json));
+        let lines = documents.iter().map(line).collect::<Result<Vec<_>, _>>();
+        print_part(&lines.map_err(|error| Failure::Internal(error.to_string()))?.join("\n"))
     }
 
     /// Prints a piece of the text for people; lines stay lines.
@@ -171,17 +191,20 @@ fn json(data: &impl Serialize) -> Result<String, Failure> {
 }
 
 fn print(text: &str) -> Result<(), Failure> {
+    // Whoever reads it may have seen enough.
+    print_part(text).map(|_| ())
+}
+
+fn print_part(text: &str) -> Result<Reader, Failure> {
     progress::clear();
     print_to(&mut io::stdout().lock(), text)
 }
 
-fn print_to(out: &mut impl io::Write, text: &str) -> Result<(), Failure> {
+fn print_to(out: &mut impl io::Write, text: &str) -> Result<Reader, Failure> {
     match write_all(out, text) {
-        // Whoever reads it has seen enough, as `head` has.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        printed => {
-            printed.map_err(|error| Failure::Internal(format!("cannot write to standard output: {error}")))
-        }
+        Ok(()) => Ok(Reader::There),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(Failure::Internal(format!("cannot write to standard output: {error}"))),
     }
 }
 
@@ -280,7 +303,7 @@ mod tests {
                 Ok(())
             }
         }
-        assert!(print_to(&mut Broken(io::ErrorKind::BrokenPipe), "x").is_ok());
+        assert_eq!(print_to(&mut Broken(io::ErrorKind::BrokenPipe), "x").unwrap(), Reader::Gone);
         assert!(print_to(&mut Broken(io::ErrorKind::StorageFull), "x").is_err());
     }
 

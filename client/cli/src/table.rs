@@ -31,17 +31,25 @@ pub(crate) struct Column {
     title: &'static str,
     side: Side,
     gives_way: bool,
+    least: usize,
 }
 
 impl Column {
     /// A column of words.
     pub(crate) const fn left(title: &'static str) -> Self {
-        Self { title, side: Side::Left, gives_way: false }
+        Self { title, side: Side::Left, gives_way: false, least: 0 }
     }
 
     /// A column of numbers.
     pub(crate) const fn right(title: &'static str) -> Self {
-        Self { title, side: Side::Right, gives_way: false }
+        Self { title, side: Side::Right, gives_way: false, least: 0 }
+    }
+
+    /// As wide as this where there is room, so that parts of one table stand under one another.
+    #[must_use]
+    pub(crate) const fn at_least(mut self, width: usize) -> Self {
+        self.least = width;
+        self
     }
 
     /// Where there is not room for all, this column is cut short before those that do not give way.
@@ -94,12 +102,21 @@ impl Table {
     pub(crate) fn text(&self, width: Option<usize>) -> Text {
         let widths = self.widths(width);
         let titles: Vec<_> = self.columns.iter().map(|column| Cell::new(Ink::Strong, column.title)).collect();
+        self.lines(std::iter::once(&titles).chain(&self.rows), &widths)
+    }
+
+    /// The rows alone, where the titles were shown before.
+    pub(crate) fn rows_text(&self, width: Option<usize>) -> Text {
+        self.lines(self.rows.iter(), &self.widths(width))
+    }
+
+    fn lines<'a>(&self, rows: impl Iterator<Item = &'a Vec<Cell>>, widths: &[usize]) -> Text {
         let mut text = Text::new();
-        for (n, row) in std::iter::once(&titles).chain(&self.rows).enumerate() {
+        for (n, row) in rows.enumerate() {
             if n > 0 {
                 text = text.then(Ink::Plain, "\n");
             }
-            text = text.and(self.line(row, &widths));
+            text = text.and(self.line(row, widths));
         }
         text
     }
@@ -127,7 +144,8 @@ impl Table {
 
     /// How wide each column is: as wide as it would be, unless all of them have to fit.
     fn widths(&self, limit: Option<usize>) -> Vec<usize> {
-        let mut widths: Vec<usize> = self.columns.iter().map(|column| column.title.width()).collect();
+        let mut widths: Vec<usize> =
+            self.columns.iter().map(|column| column.title.width().max(column.least)).collect();
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.words.width());

@@ -97,12 +97,16 @@ fn token(n: u64) -> TokenRecord {
 
 /// A broker whose log is so long, drawn with this seed.
 async fn grown(seed: u64, folder: Option<&Path>) -> Rig {
+    grown_to(LENGTH, seed, folder).await
+}
+
+async fn grown_to(length: u64, seed: u64, folder: Option<&Path>) -> Rig {
     let summaries = folder.map_or_else(|| Summaries::none(ERA), |at| Summaries::open(at, ERA).unwrap());
     let rig = Rig::with(summaries).await;
     let mut dice = Dice(seed);
     let mut waiting = tokio::task::JoinSet::new();
     let begun = rig.broker.store.head().borrow().revision.get();
-    for number in begun..LENGTH {
+    for number in begun..length {
         let change = Change { event: event(&mut dice, number), expect: Vec::new(), private: Vec::new() };
         let store = rig.broker.store.clone();
         waiting.spawn(async move { store.commit(change, Lane::Normal).await.unwrap() });
@@ -112,7 +116,7 @@ async fn grown(seed: u64, folder: Option<&Path>) -> Rig {
         }
     }
     waiting.join_all().await;
-    rig.clock.pass(LENGTH * 1000 + 60_000);
+    rig.clock.pass(length * 1000 + 60_000);
     rig
 }
 
@@ -468,4 +472,33 @@ async fn nobody_follows_a_broker_that_stops_or_after_they_have_left() {
     while Arc::strong_count(&place) > 1 {
         tokio::task::yield_now().await;
     }
+}
+
+/// Run by hand, with optimisation; the figures are for whoever asks what the summaries are good for. The log is in memory,
+/// which flatters the search that reads all of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "it measures"]
+async fn a_search_for_a_rare_vendor_in_a_long_log() {
+    const LONG: u64 = 102_400;
+    let folder = tempfile::tempdir().unwrap();
+    let rig = grown_to(LONG, 11, Some(folder.path())).await;
+    let rare = Filter { concerns: vec![id("vendor:v605")], ..Filter::default() };
+    let mut searches = Vec::new();
+    for _ in 0..5 {
+        let begun = std::time::Instant::now();
+        let (found, _) = read(&rig, wish(rare.clone(), Order::NewestFirst)).await;
+        searches.push((begun.elapsed(), found.len()));
+    }
+    let begun = std::time::Instant::now();
+    go_on(&rig.broker, &mut false).await.unwrap();
+    let built = begun.elapsed();
+    let mut with = Vec::new();
+    for _ in 0..5 {
+        let begun = std::time::Instant::now();
+        let (found, _) = read(&rig, wish(rare.clone(), Order::NewestFirst)).await;
+        with.push((begun.elapsed(), found.len()));
+    }
+    let size = fs::metadata(folder.path().join("summaries")).unwrap().len();
+    println!("without {searches:?}\nwith {with:?}\nmade in {built:?}, {size} bytes");
+    assert!(with.iter().min().unwrap().0 * 10 < searches.iter().min().unwrap().0);
 }
