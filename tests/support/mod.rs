@@ -54,6 +54,7 @@ pub(crate) struct Broker {
     address: Option<Address>,
     admin_key: PrivateKey,
     code: EnrollmentCode,
+    log_key: String,
 }
 
 impl Broker {
@@ -89,7 +90,8 @@ impl Broker {
         }
         let begun: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let code = begun["enrollment_code"].as_str().unwrap().parse().unwrap();
-        Ok(Self { dir, place, child: None, address: None, admin_key, code })
+        let log_key = begun["log_key"].as_str().unwrap().to_owned();
+        Ok(Self { dir, place, child: None, address: None, admin_key, code, log_key })
     }
 
     /// Initialises and serves.
@@ -156,6 +158,11 @@ impl Broker {
 
     pub(crate) fn first_code(&self) -> &EnrollmentCode {
         &self.code
+    }
+
+    /// The key that signs its log, as `init` said.
+    pub(crate) fn log_key(&self) -> &str {
+        &self.log_key
     }
 
     pub(crate) fn admin_key(&self) -> &PrivateKey {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use daypass_credential::Revision;
-use daypass_log::{Checkpoint, Frontier, Hash, Root, Tile, TileSource, TilesError};
+use daypass_log::{Checkpoint, CheckpointError, Frontier, Hash, Root, Tile, TileSource, TilesError};
 use daypass_store::{Store, StoreError};
 
 use super::{
@@ -43,38 +43,57 @@ pub(super) async fn check(
     let origin = key::origin(subject.issuer);
     let size = store.head().borrow().revision.get();
     let log = Log { origin: &origin, era: subject.era, previous: subject.previous, size };
-    let kept = read_anchor(place)?;
-    let head = read_head(place, kept.is_some())?;
+    let anchor = read_anchor(place)?;
+    let head = read_head(place, anchor.is_some())?;
     let known_head = head.map(|head| Known { origin: None, era: Some(head.era), root: head.root });
-    let known_anchor = kept.as_ref().map(|kept| known(&kept.says));
-    let here = |known: &Option<Known<'_>>| {
-        known.as_ref().filter(|known| known.era == Some(log.era) && known.root.size <= size).map(|k| k.root)
-    };
-    let tree = match here(&known_head) {
+    let known_anchor = anchor.as_ref().map(|kept| known(&kept.says));
+
+    let tree = match known_head.as_ref().and_then(|known| within(known, &log)) {
         Some(root) => take_up(place, &root, store).await?,
         None => None,
     };
-    let wanted: Vec<u64> =
-        [&known_head, &known_anchor].into_iter().filter_map(here).map(|r| r.size).collect();
-    let roots = roots(tree.as_ref(), &wanted, store).await?;
-    let there = |size: u64| roots.get(&size).copied().ok_or(());
-    let verdict = |known, signed: &dyn Fn() -> Result<(), _>| {
-        let judged = judge(known, &log, signed, there);
-        judged.map_err(|()| StartError::NotTheNewest("the log ends while it is read".to_owned()))
-    };
-    let signed = || {
-        let note = kept.as_ref().map(|kept| kept.note.as_slice()).unwrap_or_default();
-        Checkpoint::open(note, subject.keys).map(drop)
-    };
-    let anchored = verdict(known_anchor.as_ref(), &signed)?;
-    serveable(&anchored, &format!("the anchor `{}`", place.anchor.display()))?;
-    let noted = verdict(known_head.as_ref(), &|| Ok(()))?;
-    serveable(&noted, &format!("`{}`", place.folder.join("head").display()))?;
+    let sizes = [&known_head, &known_anchor].into_iter().flatten().filter_map(|known| within(known, &log));
+    let roots = roots(tree.as_ref(), &sizes.map(|root| root.size).collect::<Vec<_>>(), store).await?;
+    let look = Look { log, roots };
+
+    let note = anchor.as_ref().map(|kept| kept.note.as_slice()).unwrap_or_default();
+    let what = format!("the anchor `{}`", place.anchor.display());
+    let anchored = look.at(known_anchor, &what, || Checkpoint::open(note, subject.keys).map(drop))?;
+    let what = format!("`{}`", place.folder.join("head").display());
+    let noted = look.at(known_head, &what, || Ok(()))?;
     if anchored == Verdict::Begins && noted == Verdict::Continues {
         tracing::warn!(anchor = %place.anchor.display(), "the anchor was missing, and is made anew");
     }
     let head = head.filter(|_| noted == Verdict::Continues).map(|head| head.root);
     Ok((head, tree))
+}
+
+/// The log, with its roots at the sizes that were known of it.
+struct Look<'a> {
+    log: Log<'a>,
+    roots: HashMap<u64, Root>,
+}
+
+impl Look<'_> {
+    /// Judges what is known by `what`, and passes only what can be served.
+    fn at(
+        &self,
+        known: Option<Known<'_>>,
+        what: &str,
+        signed: impl FnOnce() -> Result<(), CheckpointError>,
+    ) -> Result<Verdict, StartError> {
+        let there = |size: u64| self.roots.get(&size).copied().ok_or(());
+        let verdict = judge(known.as_ref(), &self.log, signed, there);
+        let verdict =
+            verdict.map_err(|()| StartError::NotTheNewest("the log ends while it is read".to_owned()))?;
+        serveable(&verdict, &self.log, what)?;
+        Ok(verdict)
+    }
+}
+
+/// What is known, if this log may have been that.
+fn within(known: &Known<'_>, log: &Log<'_>) -> Option<Root> {
+    (known.era == Some(log.era) && known.root.size <= log.size).then_some(known.root)
 }
 
 fn known(says: &Checkpoint) -> Known<'_> {
@@ -105,7 +124,7 @@ fn read_head(place: &Place, anchored: bool) -> Result<Option<Head>, StartError> 
 const MEND: &str = "put back what was there, or run `daypassd recover`, which begins a new era";
 
 /// Passes what can be served, and says why something cannot.
-fn serveable(verdict: &Verdict, what: &str) -> Result<(), StartError> {
+fn serveable(verdict: &Verdict, log: &Log<'_>, what: &str) -> Result<(), StartError> {
     let recover = "find the newest store, or run `daypassd recover`, which begins a new era";
     let text = match verdict {
         Verdict::Begins | Verdict::Continues | Verdict::Superseded => return Ok(()),
@@ -118,7 +137,11 @@ fn serveable(verdict: &Verdict, what: &str) -> Result<(), StartError> {
              {recover}"
         ),
         Verdict::Foreign => {
-            format!("{what} is another log's: name the right `data_dir` and `anchor_file`, or move it away")
+            format!("{what} is another broker's: name the right `data_dir` and `anchor_file`")
+        }
+        Verdict::OtherEra { known } => {
+            let known = known.map_or_else(|| "none".to_owned(), |era| era.to_string());
+            format!("{what} is of era {known}, and the store is of era {}: {recover}", log.era)
         }
         Verdict::Forged(error) => format!("{what} is not signed by this log's key ({error}): {MEND}"),
     };
@@ -169,20 +192,24 @@ async fn roots(
     }
     let missing: Vec<u64> = sizes.iter().copied().filter(|size| !found.contains_key(size)).collect();
     if let Some(last) = missing.iter().copied().max() {
-        let mut frontier = Frontier::new();
-        while frontier.size() <= last {
-            if missing.contains(&frontier.size()) {
+        found.extend(counted(&missing, last, store).await?);
+    }
+    Ok(found)
+}
+
+/// The same from the log's beginning on, up to the last of them.
+async fn counted(sizes: &[u64], last: u64, store: &dyn Store) -> Result<HashMap<u64, Root>, StartError> {
+    let mut found = HashMap::from([(0, Root::empty())]);
+    let mut frontier = Frontier::new();
+    while frontier.size() < last {
+        let entries = store.log(Revision::new(frontier.size()), PAGE).await?;
+        if entries.is_empty() {
+            break;
+        }
+        for entry in &entries {
+            frontier.append(&entry.event);
+            if sizes.contains(&frontier.size()) {
                 found.insert(frontier.size(), frontier.root());
-            }
-            let entries = store.log(Revision::new(frontier.size()), PAGE).await?;
-            if entries.is_empty() {
-                break;
-            }
-            for entry in &entries {
-                frontier.append(&entry.event);
-                if missing.contains(&frontier.size()) {
-                    found.insert(frontier.size(), frontier.root());
-                }
             }
         }
     }

@@ -36,6 +36,8 @@ pub(super) enum Verdict {
     Superseded,
     /// Known was another log.
     Foreign,
+    /// Known was another era of this log, which may well be a later one.
+    OtherEra { known: Option<Era> },
     /// This log's key did not sign it.
     Forged(CheckpointError),
     /// The log ends before what was known.
@@ -57,7 +59,7 @@ pub(super) fn judge<E>(
     }
     if known.era != Some(log.era) {
         let before = known.era.is_some() && known.era == log.previous;
-        return Ok(if before { Verdict::Superseded } else { Verdict::Foreign });
+        return Ok(if before { Verdict::Superseded } else { Verdict::OtherEra { known: known.era } });
     }
     if let Err(error) = signed() {
         return Ok(Verdict::Forged(error));
@@ -112,12 +114,14 @@ mod tests {
     fn only_the_era_before_is_superseded() {
         let beyond = root(99, 2);
         assert_eq!(judged(Some(&known(6, beyond)), Ok(())), Verdict::Superseded);
-        assert_eq!(judged(Some(&known(5, beyond)), Ok(())), Verdict::Foreign);
+        let other = |era: u64| Verdict::OtherEra { known: Some(Era::new(era)) };
+        assert_eq!(judged(Some(&known(5, beyond)), Ok(())), other(5));
+        assert_eq!(judged(Some(&known(8, beyond)), Ok(())), other(8));
         let without = Known { era: None, ..known(7, beyond) };
-        assert_eq!(judged(Some(&without), Ok(())), Verdict::Foreign);
+        assert_eq!(judged(Some(&without), Ok(())), Verdict::OtherEra { known: None });
         let first = Log { previous: None, ..OURS };
         let judged = judge(Some(&without), &first, || Ok(()), |size| Ok::<_, ()>(root(size, 1)));
-        assert_eq!(judged, Ok(Verdict::Foreign), "no era is none before");
+        assert_eq!(judged, Ok(Verdict::OtherEra { known: None }), "no era is none before");
     }
 
     #[test]

@@ -22,6 +22,8 @@ use crate::broker::Broker;
 const STEP: Duration = Duration::from_millis(50);
 /// No two checkpoints come closer than this, whoever waits for one; and nothing is tried again sooner.
 const LEAST: Duration = Duration::from_secs(1);
+/// So many entries to be taken up at a start are worth a word.
+const LONG: u64 = 100_000;
 /// How often it is said that the notary does not get on.
 const AGAIN: Duration = Duration::from_secs(60);
 
@@ -84,6 +86,15 @@ impl Worker {
 
     /// Signs the log as it is before anybody asks. A disk that is full keeps nobody from ending things.
     pub(crate) async fn begin(&mut self, broker: &Broker) {
+        let (size, head) =
+            (self.desk.as_ref().map_or(0, Desk::size), self.log.head().borrow().revision.get());
+        if head.saturating_sub(size) > LONG {
+            tracing::info!(
+                from = size,
+                to = head,
+                "the notary makes its tree from the log, which takes its time"
+            );
+        }
         let noted = self.note(broker).await;
         let _said = self.alarm(noted);
     }

@@ -24,7 +24,7 @@ use super::{
     listener::listen,
     notify::{State, notify},
     operator,
-    start::{begun, key_encryption_key, not_restored, notary_place, open_store},
+    start::{begun, key_encryption_key, not_restored, open_notary, open_store},
     tls::{ServerIdentity, server_config},
 };
 use crate::{
@@ -34,7 +34,7 @@ use crate::{
     entropy::SystemEntropy,
     grpc::{GateLayer, routes, unlisted},
     keys::Cabinet,
-    notary::{self, Notary, StartError, Worker},
+    notary::{self, Worker},
     refusal::Refusal,
     refusals::{INTERVAL, Refusals},
     space::{self, Space},
@@ -211,27 +211,6 @@ async fn broker(
         notary,
     };
     Ok((broker, worker))
-}
-
-/// Holds the log to what was signed of it.
-async fn open_notary(
-    config: &Config,
-    subject: &notary::Subject<'_>,
-    store: Arc<dyn Store>,
-) -> Result<(Notary, Worker), Failure> {
-    let place = notary_place(config);
-    let folder = place.anchor.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-        // A disk that is not mounted must not pass for one without an anchor.
-        let text = format!("`anchor_file`: there is no folder `{}`", folder.display());
-        return Err(Failure::Use(text, None));
-    }
-    let interval = Duration::from_millis(config.notary.interval.as_millis());
-    let opened = notary::open(place, subject, store, interval).await;
-    opened.map_err(|error| match error {
-        StartError::NotTheNewest(why) => Failure::Older(why),
-        other @ (StartError::Files(_) | StartError::Log(_)) => Failure::work("cannot look at the log", other),
-    })
 }
 
 /// The space on the store's disk, as it is at the start.

@@ -1,6 +1,6 @@
 //! Opening a store that was begun: what its first event fixed has to agree with the configuration.
 
-use std::{ffi::OsStr, fs, path::Path, sync::Arc};
+use std::{ffi::OsStr, fs, path::Path, sync::Arc, time::Duration};
 
 use daypass_core::{Action, Actor, ChangeId, Event};
 use daypass_credential::{Era, Revision, Timestamp};
@@ -13,7 +13,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::Config,
     entropy::{Entropy, SystemEntropy},
-    notary,
+    notary::{self, Notary, StartError, Worker},
 };
 
 /// What the first event fixed for the life of the log.
@@ -69,6 +69,27 @@ pub(crate) fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
         Failure::work(hint, error)
     })?;
     Ok(Arc::new(sled))
+}
+
+/// Holds the log to what was signed of it.
+pub(crate) async fn open_notary(
+    config: &Config,
+    subject: &notary::Subject<'_>,
+    store: Arc<dyn Store>,
+) -> Result<(Notary, Worker), Failure> {
+    let place = notary_place(config);
+    let folder = place.anchor.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        // A disk that is not mounted must not pass for one without an anchor.
+        let text = format!("`anchor_file`: there is no folder `{}`", folder.display());
+        return Err(Failure::Use(text, None));
+    }
+    let interval = Duration::from_millis(config.notary.interval.as_millis());
+    let opened = notary::open(place, subject, store, interval).await;
+    opened.map_err(|error| match error {
+        StartError::NotTheNewest(why) => Failure::Older(why),
+        other @ (StartError::Files(_) | StartError::Log(_)) => Failure::work("cannot look at the log", other),
+    })
 }
 
 /// Reads the key that all keys are sealed with.
