@@ -124,7 +124,7 @@ async fn a_damaged_store_is_refused_with_what_remains() {
     fs::write(&mark, vec![0; whole.len()]).unwrap();
     let output = recover(&world.broker, "dana").0;
     refused(&output, 1, "nothing was changed");
-    refused(&output, 1, "what remains is its newest backup");
+    refused(&output, 1, "what remains of a damaged store is its newest backup");
     fs::write(&mark, whole).unwrap();
     good(&recover(&world.broker, "dana").0);
 }
@@ -146,7 +146,7 @@ async fn a_log_that_cannot_be_read_to_its_end_says_how_far_it_can() {
     fs::File::open(world.broker.store_path().join("db")).unwrap().lock().unwrap();
     let output = recover(&world.broker, "dana").0;
     refused(&output, 1, "nothing was changed: the log cannot be read after revision ");
-    refused(&output, 1, "what remains is its newest backup");
+    refused(&output, 1, "what remains of a damaged store is its newest backup");
 }
 
 #[tokio::test]

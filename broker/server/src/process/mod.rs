@@ -1,5 +1,6 @@
 //! The process: its command line, how it begins, how it serves, how it ends.
 
+mod arguments;
 mod backup;
 mod command;
 pub(crate) mod durable;

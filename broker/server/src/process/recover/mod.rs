@@ -8,11 +8,11 @@ mod old;
 mod said;
 mod swap;
 
-use std::os::unix::net::UnixStream;
+use std::{os::unix::net::UnixStream, sync::Arc};
 
 use daypass_core::{Body, Life, node::Person, node::Role};
 use daypass_credential::{Name, NodeId, NodeKind};
-use daypass_store::Store;
+use daypass_store::{OpenError, Store};
 
 pub(crate) use self::said::Recovered;
 use self::{
@@ -81,17 +81,19 @@ pub(crate) async fn recover(config: &Config, wish: Wish) -> Result<Recovered, Fa
     Ok(Recovered { made, old, kept })
 }
 
-/// The store of the old era. One that does not open has nothing to give but its backups.
-fn open_old(config: &Config) -> Result<std::sync::Arc<dyn Store>, Failure> {
-    open_store(config).map_err(|failure| match failure {
-        Failure::Work(what, source) => Failure::Work(format!("nothing was changed: {what}{REMAINS}"), source),
-        other => other,
+/// The store of the old era. One that is damaged has nothing to give but its backups.
+fn open_old(config: &Config) -> Result<Arc<dyn Store>, Failure> {
+    open_store(config).map_err(|failure| {
+        let Failure::Work(what, Some(source)) = failure else { return failure };
+        let damaged = matches!(source.downcast_ref(), Some(OpenError::Damaged(_)));
+        let what = if damaged { format!("nothing was changed: {REMAINS}") } else { what };
+        Failure::Work(what, Some(source))
     })
 }
 
 /// What an operator can still do where the store itself is damaged.
-pub(super) const REMAINS: &str = " (if it is damaged, what remains is its newest backup: move the store away, `daypassd restore`, and recover \
-                       from that)";
+const REMAINS: &str = "what remains of a damaged store is its newest backup: move the store away, `daypassd restore` that, and \
+                       recover from there";
 
 /// A new log must not begin before the old one ended: contracts that are over would run again.
 fn clock_agrees(store: &dyn Store) -> Result<(), Failure> {

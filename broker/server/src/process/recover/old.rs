@@ -91,7 +91,7 @@ impl Old {
 }
 
 fn unreadable(after: Revision, error: impl std::error::Error + Send + Sync + 'static) -> Failure {
-    let text = format!("nothing was changed: the log cannot be read after revision {after}{REMAINS}");
+    let text = format!("nothing was changed: the log cannot be read after revision {after}; {REMAINS}");
     Failure::work(text, error)
 }
 
