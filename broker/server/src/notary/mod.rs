@@ -116,10 +116,10 @@ pub(crate) async fn open(
     log: Arc<dyn Store>,
     interval: Duration,
 ) -> Result<(Notary, Worker), StartError> {
-    let (head, tree) = check::check(&place, subject, &*log).await?;
+    let check::Start { head, tree, anchored } = check::check(&place, subject, &*log).await?;
     let anchor = Arc::new(Anchor::at(place.anchor));
     let desk = Desk { folder: place.folder, anchor: anchor.clone(), era: subject.era, head, tree };
-    let (publish, newest) = watch::channel(None);
+    let (publish, newest) = watch::channel(anchored.map(Arc::new));
     let (wanted, older) = (Arc::new(Notify::new()), Arc::new(Older::default()));
     let exports = Arc::new(Semaphore::new(EXPORTS));
     let worker = Worker::new(desk, log, publish, wanted.clone(), older.clone(), interval);
