@@ -110,7 +110,7 @@ async fn an_export_is_checked_elsewhere_with_the_key_alone_and_every_change_is_n
     for (what, lines, expected) in [
         ("one byte", spoilt(&|all| all[at(100)] = all[at(100)].replacen('1', "2", 1)), ("entry", Some(100))),
         ("the end cut", spoilt(&|all| all.truncate(at(200))), ("cut-short", Some(200))),
-        ("the last byte cut", spoilt(&|all| drop(all[last].pop())), ("cut-short", Some(size))),
+        ("the last byte cut", spoilt(&|all| assert!(all[last].pop().is_some())), ("cut-short", Some(size))),
         ("one dropped", spoilt(&|all| drop(all.remove(at(7)))), ("order", Some(7))),
         ("one doubled", spoilt(&|all| all.insert(at(7), all[at(6)].clone())), ("order", Some(7))),
         ("two swapped", spoilt(&|all| all.swap(at(7), at(8))), ("order", Some(7))),

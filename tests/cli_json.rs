@@ -185,6 +185,8 @@ async fn every_document_is_as_it_is_described() {
     reader.holds_example("end", 1, "dana", &format!("end credential:{identity} --preview")).await;
     reader.holds("end", "dana", "end vendor:acme --yes").await;
     reader.holds("doctor", "sync", "doctor").await;
+    reader.holds("end", "dana", "end person:bea --yes").await;
+    reader.holds("person forget", "dana", "person forget bea --yes").await;
     reader.world.admin.end(&id("vendor:globex"), "").await.unwrap();
     reader.holds("list", "dana", "list vendor").await;
     every_verb_is_described(&mut reader).await;

@@ -4,18 +4,29 @@ use daypass_credential::{Name, NodeId, NodeKind};
 
 use crate::{
     denial::{Denial, Stop},
+    event::Rule,
     facts::Facts,
     mint::{Shown, renewed_since},
-    node::{Body, Life, Role},
+    node::{Body, Life, Owners, Role},
 };
 
-/// By what right somebody ends something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// By what right somebody ends something, and by which rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Right {
     /// For the company: an admin, or an owner of what is ended.
-    Company,
+    Company(Rule),
     /// A partner's application ends something of its own.
-    Own,
+    Own(Rule),
+}
+
+impl Right {
+    /// The rule.
+    #[must_use]
+    pub fn rule(self) -> Rule {
+        match self {
+            Self::Company(rule) | Self::Own(rule) => rule,
+        }
+    }
 }
 
 /// Does the caller have this role?
@@ -34,13 +45,13 @@ pub fn has_role(facts: &Facts, caller: &Shown, role: Role) -> Result<(), Stop> {
     }
 }
 
-/// May the caller write the directory?
+/// May the caller write the directory, and by which rule?
 ///
 /// # Errors
 /// [`Stop::Need`] until all facts are there; [`Denial::NotAllowed`] if not.
-pub fn may_write(facts: &Facts, caller: &Shown) -> Result<(), Stop> {
+pub fn may_write(facts: &Facts, caller: &Shown) -> Result<Rule, Stop> {
     renewed_since(facts, caller)?;
-    has_role(facts, caller, Role::Admin)
+    has_role(facts, caller, Role::Admin).map(|()| Rule::ADMIN)
 }
 
 /// May the caller make an enrolment code for this subject? Admins may for all, the technical owner of an application
@@ -48,16 +59,16 @@ pub fn may_write(facts: &Facts, caller: &Shown) -> Result<(), Stop> {
 ///
 /// # Errors
 /// [`Stop::Need`] until all facts are there; [`Stop::Denied`] if not.
-pub fn may_open_enrollment(facts: &Facts, caller: &Shown, subject: &NodeId) -> Result<(), Stop> {
+pub fn may_open_enrollment(facts: &Facts, caller: &Shown, subject: &NodeId) -> Result<Rule, Stop> {
     renewed_since(facts, caller)?;
     match has_role(facts, caller, Role::Admin) {
         Err(Stop::Denied(Denial::NotAllowed)) => {}
-        other => return other,
+        other => return other.map(|()| Rule::ADMIN),
     }
     let person = acting_person(caller).ok_or(Denial::NotAllowed)?;
     let owned = subject.kind == NodeKind::Application
         && facts.application(&subject.name)?.is_some_and(|a| a.body.owners.technical == *person);
-    if owned { Ok(()) } else { Err(Denial::NotAllowed.into()) }
+    if owned { Ok(Rule::TECHNICAL_OWNER) } else { Err(Denial::NotAllowed.into()) }
 }
 
 /// May the caller read this object? Admins and auditors read everything; an owner what they own; an application or a
@@ -73,10 +84,33 @@ pub fn may_read(facts: &Facts, caller: &Shown, node: &NodeId) -> Result<(), Stop
         }
     }
     let itself = *node == caller.subject || (node.kind == NodeKind::Identity && node.name == caller.identity);
-    if itself || owns(facts, caller, node)? {
+    if itself || owns(facts, caller, node)?.is_some() {
         return Ok(());
     }
     Err(Denial::UnknownNode { node: node.clone() }.into())
+}
+
+/// May a record of the caller's own call name this node? Only if it exists, and the caller knows of it: because it rests
+/// on it, may read it, or is entitled to something there. Whatever else a caller names stays out of the log.
+///
+/// # Errors
+/// [`Stop::Need`] until all facts are there.
+pub fn may_be_told_of(facts: &Facts, caller: &Shown, node: &NodeId) -> Result<bool, Stop> {
+    if facts.stored(node)?.is_none() {
+        return Ok(false);
+    }
+    if caller.lineage.contains(node) || *node == caller.id() {
+        return Ok(true);
+    }
+    if node.kind == NodeKind::Audience && caller.subject.kind == NodeKind::Application {
+        let application = facts.application(&caller.subject.name)?;
+        return Ok(application.is_some_and(|a| a.body.entitlements.iter().any(|e| e.audience == node.name)));
+    }
+    match may_read(facts, caller, node) {
+        Ok(()) => Ok(true),
+        Err(Stop::Denied(_)) => Ok(false),
+        Err(need @ Stop::Need(_)) => Err(need),
+    }
 }
 
 /// May the caller list a kind of object? Admins and auditors may.
@@ -102,7 +136,7 @@ pub fn may_end(
     subject: Option<&NodeId>,
 ) -> Result<Right, Stop> {
     match has_role(facts, caller, Role::Admin) {
-        Ok(()) => return Ok(Right::Company),
+        Ok(()) => return Ok(Right::Company(Rule::ADMIN)),
         Err(Stop::Denied(Denial::NotAllowed)) => {}
         Err(other) => return Err(other),
     }
@@ -116,32 +150,35 @@ pub fn may_end(
     let theirs = theirs.ok_or_else(unknown)?;
     let small = matches!(node.kind, NodeKind::Credential | NodeKind::Identity);
     if small && theirs == caller.subject {
-        let right = if caller.subject.kind == NodeKind::Application { Right::Own } else { Right::Company };
-        return Ok(right);
+        let rule = if node.kind == NodeKind::Identity { Rule::ITSELF } else { Rule::OWN_CREDENTIAL };
+        let partner = caller.subject.kind == NodeKind::Application;
+        return Ok(if partner { Right::Own(rule) } else { Right::Company(rule) });
     }
-    if owns(facts, caller, &theirs)? {
-        return Ok(Right::Company);
+    if let Some(rule) = owns(facts, caller, &theirs)? {
+        return Ok(Right::Company(rule));
     }
     Err(unknown().into())
 }
 
-/// Is the caller a person who owns this? Its three owners own an application; the relationship owner owns a vendor,
-/// its contracts, and those of the vendors under it.
-fn owns(facts: &Facts, caller: &Shown, node: &NodeId) -> Result<bool, Stop> {
+/// By which rule, if any, is the caller a person who owns this? Its three owners own an application; the relationship
+/// owner owns a vendor, its contracts, and those of the vendors under it.
+fn owns(facts: &Facts, caller: &Shown, node: &NodeId) -> Result<Option<Rule>, Stop> {
     let Some(person) = acting_person(caller) else {
-        return Ok(false);
+        return Ok(None);
     };
+    let relationship = |owns: bool| owns.then_some(Rule::RELATIONSHIP_OWNER);
     match node.kind {
         NodeKind::Application => match facts.application(&node.name)? {
-            Some(found) => {
-                Ok(found.body.owners.include(person) || owns_vendor(facts, person, &found.body.vendor)?)
-            }
-            None => Ok(false),
+            Some(found) => match owner(&found.body.owners, person) {
+                None => owns_vendor(facts, person, &found.body.vendor).map(relationship),
+                own => Ok(own),
+            },
+            None => Ok(None),
         },
-        NodeKind::Vendor => owns_vendor(facts, person, &node.name),
+        NodeKind::Vendor => owns_vendor(facts, person, &node.name).map(relationship),
         NodeKind::Contract => match facts.contract(&node.name)? {
-            Some(found) => owns_vendor(facts, person, &found.body.vendor),
-            None => Ok(false),
+            Some(found) => owns_vendor(facts, person, &found.body.vendor).map(relationship),
+            None => Ok(None),
         },
         NodeKind::Person
         | NodeKind::Audience
@@ -150,8 +187,18 @@ fn owns(facts: &Facts, caller: &Shown, node: &NodeId) -> Result<bool, Stop> {
         | NodeKind::Credential
         | NodeKind::Key
         | NodeKind::Enrollment
-        | NodeKind::Roster => Ok(false),
+        | NodeKind::Roster => Ok(None),
     }
+}
+
+/// Which of an application's owners is this person? Who is several is the first of them.
+fn owner(owners: &Owners, person: &Name) -> Option<Rule> {
+    let rules = [
+        (&owners.technical, Rule::TECHNICAL_OWNER),
+        (&owners.business, Rule::BUSINESS_OWNER),
+        (&owners.relationship, Rule::RELATIONSHIP_OWNER),
+    ];
+    rules.into_iter().find(|(owner, _)| *owner == person).map(|(_, rule)| rule)
 }
 
 /// Does this person answer for the vendor, or for one above it? Whether those are open does not matter: what is

@@ -1,7 +1,7 @@
 //! Why something is refused: one enum for all decisions, each variant with its stable code. What a caller may not
 //! know to exist is refused in the words for what does not exist.
 
-use daypass_credential::{Name, NodeId, Revision, Scope, Timestamp};
+use daypass_credential::{Name, NodeId, NodeKind, Revision, Scope, Timestamp};
 
 use crate::{
     event::{Bound, Reason},
@@ -147,6 +147,8 @@ denials! {
     UnknownNode { node: NodeId } = "unknown-node", NotFound, "there is no `{node}`, or the caller may not know of it";
     /// No such refusal, or not for this caller.
     UnknownRefusal { revision: Revision } = "unknown-refusal", NotFound, "there is no refusal at revision {revision}, or the caller may not know of it";
+    /// Only what is over can be forgotten.
+    NotEnded { node: NodeId } = "not-ended", NotNow, "`{node}` is not ended: end it first, then it can be forgotten";
     /// This kind is not ended in this way.
     NotEndable { node: NodeId } = "not-endable", Invalid, "`{node}` cannot be ended by itself";
     /// A name is spent for ever.
@@ -161,4 +163,57 @@ denials! {
     BadField { field: &'static str, why: &'static str } = "bad-field", Invalid, "`{field}`: {why}";
     /// The object was written by somebody else meanwhile.
     StaleWrite { node: NodeId } = "stale-write", NotNow, "`{node}` was written since it was read: read it again";
+}
+
+impl Denial {
+    /// What it is about, if it names a node. Whether there is one, and who may know of it, is not said by it.
+    #[must_use]
+    pub fn about(&self) -> Option<NodeId> {
+        let node = |kind, name: &Name| Some(NodeId::new(kind, name.clone()));
+        match self {
+            Self::CallerDead { node, .. }
+            | Self::RenewFirst { node }
+            | Self::SubjectClosed { node, .. }
+            | Self::InstanceCap { subject: node, .. }
+            | Self::UnknownNode { node }
+            | Self::NotEnded { node }
+            | Self::NotEndable { node }
+            | Self::NameSpent { node }
+            | Self::Dangling { node }
+            | Self::ChainTooDeep { node }
+            | Self::StaleWrite { node } => Some(node.clone()),
+            Self::ContractNotBegun { contract, .. }
+            | Self::ContractOver { contract, .. }
+            | Self::OutsideContract { contract, .. } => node(NodeKind::Contract, contract),
+            Self::UnknownAudience { audience }
+            | Self::AudienceClosed { audience, .. }
+            | Self::OtherEnvironment { audience, .. } => node(NodeKind::Audience, audience),
+            Self::CallerExpired { .. }
+            | Self::CallerEnded
+            | Self::NotAnIdentity
+            | Self::CallerOfOtherEra
+            | Self::NotAnApplication
+            | Self::NoScope
+            | Self::ScopeNotEntitled { .. }
+            | Self::UnknownScope { .. }
+            | Self::AboveClassification { .. }
+            | Self::GrantRequired { .. }
+            | Self::BindingRequired { .. }
+            | Self::WrongCertificate
+            | Self::CertificateDead
+            | Self::NothingLeft { .. }
+            | Self::NoSigningKey
+            | Self::CodeUnknown
+            | Self::CodeExpired
+            | Self::CodeWithdrawn
+            | Self::CodeSpent
+            | Self::OtherKeyExpected
+            | Self::KeyReused
+            | Self::RenewedTwice
+            | Self::NotAllowed
+            | Self::UnknownRefusal { .. }
+            | Self::Immutable { .. }
+            | Self::BadField { .. } => None,
+        }
+    }
 }

@@ -9,11 +9,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
     node::Node,
-    text::{HexError, TextRef, hex16},
+    text::{HexError, PrivateId, TextRef, hex16},
 };
 
 /// The version of the event schema that this code writes.
 pub const SCHEMA: u16 = 1;
+
+/// How many times actions were added to the schema, the first time included: what a backup says of the events in it, so
+/// that a program without the newest calls it newer, and not damaged.
+pub const GENERATION: u16 = 2;
 
 /// The longest event, in bytes of JSON.
 pub const MAX_EVENT: usize = 4096;
@@ -35,12 +39,14 @@ pub struct Event {
     pub id: ChangeId,
     /// Who caused it.
     pub actor: Actor,
-    /// On whose behalf: the vendor whose application acted.
+    /// On whose behalf: the vendor whose application acted. Only where no lineage in the event says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behalf: Option<NodeId>,
     /// What happened.
     pub action: Action,
-    /// By which rule it was allowed.
+    /// By which rule it was allowed ([`Rule::ALL`]). None where no caller was judged by one: what the broker does by
+    /// itself, and refusals. None for mints and renewals either, the most frequent events by far: there the entitlement
+    /// in force decides, and the identity that renews.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<Rule>,
     /// SHA-256 of the request, where the caller may repeat it.
@@ -138,6 +144,9 @@ pub enum Action {
     Forgotten {
         /// Who.
         node: NodeId,
+        /// The texts that were there until then, and are gone from this commit on.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        erased: Vec<PrivateId>,
     },
     /// An identity was suspended, because something of it was used twice.
     Suspended {
@@ -354,6 +363,39 @@ word! {
 word! {
     /// The code of a refusal, as `scope-not-entitled`.
     Reason
+}
+
+impl Action {
+    /// What the credential that it records rests on, where it records one.
+    #[must_use]
+    pub const fn lineage(&self) -> Option<&Lineage> {
+        match self {
+            Self::Enrolled(record) | Self::Renewed(record) | Self::CertificateMinted(record) => {
+                Some(&record.lineage)
+            }
+            Self::TokenMinted(record) => Some(&record.lineage),
+            Self::Initialized { .. }
+            | Self::CarriedOver
+            | Self::Written { .. }
+            | Self::EnrollmentOpened { .. }
+            | Self::Ended { .. }
+            | Self::Resumed { .. }
+            | Self::Forgotten { .. }
+            | Self::Suspended { .. }
+            | Self::Refused { .. }
+            | Self::RefusalsCounted { .. }
+            | Self::ClockAccepted { .. } => None,
+        }
+    }
+
+    /// The private values that are gone from this commit on.
+    #[must_use]
+    pub fn erases(&self) -> &[PrivateId] {
+        match self {
+            Self::Forgotten { erased, .. } => erased,
+            _ => &[],
+        }
+    }
 }
 
 impl Event {

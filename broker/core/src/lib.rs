@@ -10,9 +10,12 @@ pub mod ending;
 pub mod enroll;
 pub mod event;
 pub mod facts;
+pub mod forgetting;
 mod lifetime;
 pub mod mint;
 pub mod node;
+pub mod replay;
+mod rule;
 pub mod text;
 
 pub use denial::{Class, Denial, Stop};

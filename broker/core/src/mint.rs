@@ -95,6 +95,12 @@ impl Shown {
     pub fn id(&self) -> NodeId {
         NodeId::credential(self.rev)
     }
+
+    /// The vendor whose application it is of: of those in the lineage the one nearest to it.
+    #[must_use]
+    pub fn behalf(&self) -> Option<&NodeId> {
+        self.lineage.nodes().iter().rev().find(|node| node.kind == NodeKind::Vendor)
+    }
 }
 
 /// What the broker itself fixes for every mint.

@@ -170,14 +170,6 @@ pub struct Owners {
     pub relationship: Name,
 }
 
-impl Owners {
-    /// Is this person one of them?
-    #[must_use]
-    pub fn include(&self, person: &Name) -> bool {
-        [&self.business, &self.technical, &self.relationship].contains(&person)
-    }
-}
-
 /// What an application may ask for at one audience.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entitlement {
@@ -196,6 +188,9 @@ pub struct Person {
     pub roles: BTreeSet<Role>,
     /// How to reach them.
     pub contact: TextRef,
+    /// Was the text about them erased?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forgotten: bool,
 }
 
 /// What a person may do overall; being an owner comes from what they own.

@@ -7,8 +7,10 @@ mod support;
 use daypass_core::{
     Body, Denial, Facts, Life, Shown, Stop,
     authority::{
-        Right, effective_life, has_role, may_end, may_list, may_open_enrollment, may_read, may_write,
+        Right, effective_life, has_role, may_be_told_of, may_end, may_list, may_open_enrollment, may_read,
+        may_write,
     },
+    event::Rule,
     node::{EndedCredential, KeyPurpose, Role, Roster},
 };
 use daypass_credential::NodeId;
@@ -74,21 +76,76 @@ fn admins_alone_write_and_admins_and_auditors_list() {
 
 #[test]
 fn a_role_ends_with_the_person_and_with_the_role() {
-    let check = |bend: &dyn Fn(&mut World), expected: Result<(), Denial>| {
+    let check = |bend: &dyn Fn(&mut World), expected: Result<Rule, Denial>| {
         let mut world = world();
         bend(&mut world);
         assert_eq!(world.decide(|facts| may_write(facts, &the("ada"))), expected);
     };
-    check(&|_| {}, Ok(()));
+    check(&|_| {}, Ok(Rule::ADMIN));
     check(&|w| w.person("ada").roles.clear(), Err(Denial::NotAllowed));
     check(&|w| w.person("ada").roles = [Role::Auditor].into(), Err(Denial::NotAllowed));
     check(&|w| w.set_life("person:ada", Life::Suspended), Err(Denial::NotAllowed));
     check(&|w| w.set_life("person:ada", Life::Ended), Err(Denial::NotAllowed));
     check(&|w| w.remove("person:ada"), Err(Denial::NotAllowed));
-    check(&|w| w.cut("person:ada", CALLER_REV), Ok(()));
+    check(&|w| w.cut("person:ada", CALLER_REV), Ok(Rule::ADMIN));
     let renew = |node| Err(Denial::RenewFirst { node: id(node) });
     check(&|w| w.cut("person:ada", CALLER_REV + 1), renew("person:ada"));
     check(&|w| w.cut("identity:ada-1", CALLER_REV + 1), renew("identity:ada-1"));
+}
+
+/// The words are in the log for ever: none changes, and a new one is added here.
+#[test]
+fn the_rules_have_these_words() {
+    let words: Vec<&str> = Rule::ALL.iter().map(Rule::as_str).collect();
+    assert_eq!(
+        words,
+        [
+            "admin",
+            "technical-owner",
+            "business-owner",
+            "relationship-owner",
+            "itself",
+            "own-credential",
+            "code"
+        ]
+    );
+}
+
+#[test]
+fn who_opens_an_enrolment_does_so_by_a_rule() {
+    let world = world();
+    let subject = id("application:sync");
+    let rule = |who: &str| world.decide(|facts| may_open_enrollment(facts, &the(who), &subject));
+    assert_eq!((rule("ada"), rule("tina")), (Ok(Rule::ADMIN), Ok(Rule::TECHNICAL_OWNER)));
+}
+
+/// What a record of somebody's own call may name: nothing that does not exist or that they cannot know.
+#[test]
+fn a_record_names_only_what_the_caller_may_know_of() {
+    for (node, allowed) in [
+        ("vendor:acme", "ada aldo olga rolf sync"),
+        ("vendor:elsewhere", "ada aldo nobody"),
+        ("contract:acme-2026", "ada aldo olga rolf sync"),
+        ("application:sync", "ada aldo olga rolf bert tina rel sync"),
+        ("identity:sync-1", "ada aldo sync"),
+        ("audience:billing", "ada aldo sync"),
+        ("audience:lab", "ada aldo"),
+        ("person:tina", "ada aldo tina"),
+        ("key:k", "ada aldo"),
+        ("credential:7", "ada aldo"),
+        ("vendor:none", ""),
+        ("audience:none", ""),
+        ("credential:500", ""),
+    ] {
+        let told = |facts: &Facts, caller: &Shown| match may_be_told_of(facts, caller, &id(node))? {
+            true => Ok(()),
+            false => Err(Stop::from(unknown(node))),
+        };
+        check(told, allowed, &unknown(node), node);
+    }
+    let mut world = world();
+    world.end_credential(CALLER_REV);
+    assert_eq!(world.decide(|facts| may_be_told_of(facts, &the("sync"), &id("credential:500"))), Ok(true));
 }
 
 #[test]
@@ -198,13 +255,24 @@ fn partners_end_their_own_by_their_own_right_and_the_company_by_its() {
         let subject = node.starts_with("credential").then(|| id("application:sync"));
         world.decide(|facts| may_end(facts, &the(caller), &id(node), subject.as_ref()))
     };
-    for node in ["credential:41", "identity:sync-1", "identity:sync-2"] {
-        assert_eq!(right("sync", node), Ok(Right::Own));
-        for caller in ["ada", "rolf", "olga", "bert", "tina", "rel"] {
-            assert_eq!(right(caller, node), Ok(Right::Company), "{caller}");
+    for (node, own) in [
+        ("credential:41", Rule::OWN_CREDENTIAL),
+        ("identity:sync-1", Rule::ITSELF),
+        ("identity:sync-2", Rule::ITSELF),
+    ] {
+        assert_eq!(right("sync", node), Ok(Right::Own(own)));
+        for (caller, rule) in [
+            ("ada", Rule::ADMIN),
+            ("rolf", Rule::RELATIONSHIP_OWNER),
+            ("olga", Rule::RELATIONSHIP_OWNER),
+            ("bert", Rule::BUSINESS_OWNER),
+            ("tina", Rule::TECHNICAL_OWNER),
+            ("rel", Rule::RELATIONSHIP_OWNER),
+        ] {
+            assert_eq!(right(caller, node), Ok(Right::Company(rule)), "{caller}");
         }
     }
-    assert_eq!(right("tina", "identity:tina-1"), Ok(Right::Company));
+    assert_eq!(right("tina", "identity:tina-1"), Ok(Right::Company(Rule::ITSELF)));
 }
 
 #[test]
@@ -217,7 +285,8 @@ fn what_is_closed_can_still_be_ended_by_its_owners() {
         for node in ["vendor:acme", "contract:acme-2026", "application:sync", "identity:sync-1"] {
             for caller in ["ada", "olga", "rolf"] {
                 let right = world.decide(|facts| may_end(facts, &the(caller), &id(node), None));
-                assert_eq!(right, Ok(Right::Company), "{caller} on {node}");
+                let rule = if caller == "ada" { Rule::ADMIN } else { Rule::RELATIONSHIP_OWNER };
+                assert_eq!(right, Ok(Right::Company(rule)), "{caller} on {node}");
             }
         }
     }
@@ -229,7 +298,8 @@ fn an_owner_with_a_certificate_from_before_a_cut_renews_before_opening_codes_but
     world.cut("person:olga", CALLER_REV + 1);
     let renew = Denial::RenewFirst { node: id("person:olga") };
     let (olga, acme) = (the("olga"), id("vendor:acme"));
-    assert_eq!(world.decide(|f| may_end(f, &olga, &acme, None)), Ok(Right::Company));
+    let owner = Right::Company(Rule::RELATIONSHIP_OWNER);
+    assert_eq!(world.decide(|f| may_end(f, &olga, &acme, None)), Ok(owner));
     assert_eq!(world.decide(|f| may_read(f, &olga, &acme)), Ok(()));
     assert_eq!(world.decide(|f| may_open_enrollment(f, &olga, &id("application:sync"))), Err(renew));
 }
@@ -241,7 +311,8 @@ fn ownership_reaches_four_vendors_up_and_no_further() {
         world.open(Body::Vendor(vendor(name, Some(parent), "nobody")));
     }
     let may = |node: &str| world.decide(|facts| may_end(facts, &the("rolf"), &id(node), None));
-    assert_eq!(may("vendor:v3"), Ok(Right::Company), "the reseller is the fourth");
+    let owner = Right::Company(Rule::RELATIONSHIP_OWNER);
+    assert_eq!(may("vendor:v3"), Ok(owner), "the reseller is the fourth");
     assert_eq!(may("vendor:v4"), Err(unknown("vendor:v4")));
 }
 

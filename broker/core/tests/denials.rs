@@ -55,6 +55,7 @@ fn all() -> Vec<Denial> {
         Denial::NotAllowed,
         Denial::UnknownNode { node: node.clone() },
         Denial::UnknownRefusal { revision: daypass_credential::Revision::new(41) },
+        Denial::NotEnded { node: node.clone() },
         Denial::NotEndable { node: node.clone() },
         Denial::NameSpent { node: node.clone() },
         Denial::Dangling { node: node.clone() },
@@ -92,6 +93,23 @@ fn texts_begin_small_and_end_without_a_full_stop() {
         assert!(text.matches('`').count().is_multiple_of(2), "{text}");
         for own in ["NodeId", "Some(", "None", "Suspended", "Restricted", "Jit"] {
             assert!(!text.contains(own), "a name of ours in `{text}`");
+        }
+    }
+}
+
+/// Every denial that quotes a node, a contract or an audience is about it, and no other is about anything.
+#[test]
+fn what_a_denial_is_about_is_what_its_text_names() {
+    for denial in all() {
+        let text = denial.to_string();
+        let names = |about: &daypass_credential::NodeId| {
+            text.contains(&format!("`{about}`")) || text.contains(&format!("`{}`", about.name))
+        };
+        match denial.about() {
+            Some(about) => assert!(names(&about), "{about} in {text}"),
+            None => {
+                assert!(!["vendor:acme", "billing", "acme-2026"].iter().any(|n| text.contains(n)), "{text}");
+            }
         }
     }
 }

@@ -9,12 +9,13 @@ mod support;
 use std::{collections::BTreeSet, env, fs, path::Path};
 
 use daypass_core::{
-    Action, Actor, Body, ChangeId, Event, Life, Node,
+    Action, Actor, Body, ChangeId, Event, Life, Node, PrivateId,
     event::{
         Bound, CertificateRecord, MAX_EVENT, Method, Nonce, Previous, Reason, Rule, SCHEMA, Suspicion,
         TokenRecord, TreeHead,
     },
-    node::{EndedCredential, Enrollment, Identity, KeyPurpose, Roster, Spent},
+    forgetting::MAX_ERASED,
+    node::{EndedCredential, Enrollment, Identity, KeyPurpose, Person, Roster, Spent},
 };
 use daypass_credential::{Era, NodeKind, Revision, Timestamp};
 use support::{
@@ -101,8 +102,12 @@ fn events() -> Vec<Event> {
             known: Some(TreeHead { size: Revision::new(900), root: digest(42) }),
         }),
     };
-    let mut allowed = with_id(18, sync(), Action::TokenMinted(token()));
-    (allowed.behalf, allowed.rule) = (Some(id("vendor:acme")), Some(Rule::new("entitlement")));
+    let mut allowed = with_id(18, sync(), Action::Ended { node: id("credential:8"), reason: None });
+    (allowed.behalf, allowed.rule) = (Some(id("vendor:acme")), Some(Rule::OWN_CREDENTIAL));
+    let gone = Person { forgotten: true, ..person("ada", &[]) };
+    let erased = vec![PrivateId::new([2; 16]), PrivateId::new([4; 16])];
+    let forgotten = with_id(17, admin(), Action::Forgotten { node: id("person:ada"), erased })
+        .put([Node { life: Life::Ended, body: Body::Person(gone) }]);
     let refused = |about| Action::Refused { method: method(), reason: reason("scope-not-entitled"), about };
     let suspended =
         Node { life: Life::Suspended, body: Body::Identity(identity("sync-1", "application:sync", 10)) };
@@ -164,7 +169,7 @@ fn events() -> Vec<Event> {
             .put([Node { life: Life::Suspended, body: Body::Vendor(vendor("acme", None, "olga")) }]),
         with_id(16, admin(), Action::Resumed { node: id("vendor:acme") })
             .put([Node::open(Body::Vendor(vendor("acme", None, "olga")))]),
-        with_id(17, admin(), Action::Forgotten { node: id("person:ada") }),
+        forgotten,
         allowed,
         with_id(19, sync(), refused(Some(id("audience:billing")))),
     ]
@@ -283,8 +288,6 @@ fn the_largest_token_fits_an_event() {
         Actor::Caller { subject, identity: name(&long("i", 32)), credential: Revision::new(u64::MAX) };
     let mut event = with_id(1, actor, Action::TokenMinted(record));
     event.request = Some(digest(1));
-    event.behalf = Some(id(&format!("vendor:{}", long("v", 60))));
-    event.rule = Some(Rule::new("relationship-owner-of-the-vendor-above"));
     let bytes = event.to_bytes().unwrap().len();
     assert!(bytes <= MAX_EVENT, "{bytes}");
 }
@@ -318,9 +321,36 @@ fn the_largest_enrolment_fits_an_event() {
         Body::Roster(roster),
     ];
     let actor = Actor::Code { enrollment: name(&long("e", 40)) };
-    let event = with_id(1, actor, Action::Enrolled(record)).put(bodies.map(Node::open));
+    let mut event = with_id(1, actor, Action::Enrolled(record)).put(bodies.map(Node::open));
+    event.rule = Some(Rule::CODE);
     let bytes = event.to_bytes().unwrap().len();
     assert!(bytes <= MAX_EVENT, "{bytes}");
+}
+
+/// The event that erases the most, of a person with the longest name.
+#[test]
+fn the_largest_forgetting_fits_an_event() {
+    let long = |letter: &str, length: usize| letter.repeat(length);
+    let gone =
+        Person { name: name(&long("p", 60)), forgotten: true, ..person("x", daypass_core::node::Role::ALL) };
+    let node = Node { life: Life::Ended, body: Body::Person(gone) };
+    let erased = vec![PrivateId::new([255; 16]); MAX_ERASED];
+    let actor = Actor::Caller {
+        subject: id(&format!("person:{}", long("a", 60))),
+        identity: name(&long("i", 32)),
+        credential: Revision::new(u64::MAX),
+    };
+    let mut event = with_id(1, actor, Action::Forgotten { node: node.id(), erased }).put([node]);
+    (event.request, event.rule) = (Some(digest(1)), Some(Rule::ADMIN));
+    let bytes = event.to_bytes().unwrap().len();
+    assert!(bytes <= MAX_EVENT, "{bytes}");
+}
+
+#[test]
+fn a_person_written_before_anybody_was_forgotten_reads_as_it_was() {
+    let before = serde_json::to_string(&Body::Person(person("ada", &[]))).unwrap();
+    assert!(!before.contains("forgotten"), "{before}");
+    assert!(matches!(serde_json::from_str(&before), Ok(Body::Person(Person { forgotten: false, .. }))));
 }
 
 /// Events from before a field existed stay readable, and are written as they were.

@@ -5,12 +5,15 @@
 mod support;
 
 use daypass_core::{
-    Body, Facts, Stop,
-    authority::{effective_life, may_end, may_list, may_open_enrollment, may_read, may_write},
+    Body, Facts, Life, Stop,
+    authority::{
+        effective_life, may_be_told_of, may_end, may_list, may_open_enrollment, may_read, may_write,
+    },
     directory::decide_write,
     ending::decide_end,
     enroll::{EnrollAsk, decide_enrollment, decide_renewal},
     event::Nonce,
+    forgetting::decide_forget,
     mint::{Terms, judge_caller, renewed_since},
     node::{Roster, Spent},
 };
@@ -101,6 +104,12 @@ fn authority_needs_every_fact() {
         check(&world, |facts| may_read(facts, &olga, &id(node)));
         check(&world, |facts| may_end(facts, &olga, &id(node), None));
     }
+    for node in ["audience:billing", "vendor:acme", "person:ada"] {
+        check(&world, |facts| may_be_told_of(facts, &caller(), &id(node)));
+    }
+    let mut ended = World::good();
+    ended.set_life("person:tina", Life::Ended);
+    check(&ended, |facts| decide_forget(facts, &name("tina"), &[]));
     check(&world, |facts| may_end(facts, &tina, &id("identity:sync-1"), None));
     check(&world, |facts| may_end(facts, &caller(), &id("identity:sync-1"), None));
 }

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use daypass_core::{Action, Actor, Event, Facts, Life, PrivateId, Put, Stop, mint::judge_caller};
+use daypass_core::{
+    Action, Actor, Event, Facts, Life, PrivateId, Put, Stop, event::Rule, mint::judge_caller,
+};
 use daypass_credential::{Era, NodeId, Revision, Timestamp, Ttl};
 use daypass_store::{Change, CommitError, Lane, Store};
 use zeroize::Zeroizing;
@@ -59,9 +61,27 @@ pub(crate) enum Decision<T> {
 pub(crate) struct Plan<T> {
     pub(crate) outcome: T,
     pub(crate) actor: Actor,
+    /// The vendor whose application acts, where no lineage names it.
+    pub(crate) behalf: Option<NodeId>,
     pub(crate) action: Action,
+    /// By which rule it is allowed; mints and renewals do not say.
+    pub(crate) rule: Option<Rule>,
     pub(crate) puts: Vec<Put>,
     pub(crate) private: Vec<(PrivateId, Zeroizing<Vec<u8>>)>,
+}
+
+impl<T> Plan<T> {
+    /// What the caller of this call causes. What else belongs to it is added.
+    pub(crate) fn by(call: &Call, action: Action, outcome: T) -> Self {
+        // A lineage names the vendor already.
+        let behalf = if action.lineage().is_none() { call.caller.behalf().cloned() } else { None };
+        Self { behalf, ..Self::of(call.actor(), action, outcome) }
+    }
+
+    /// The same for somebody who shows no certificate.
+    pub(crate) const fn of(actor: Actor, action: Action, outcome: T) -> Self {
+        Self { outcome, actor, behalf: None, action, rule: None, puts: Vec::new(), private: Vec::new() }
+    }
 }
 
 /// What came of recording.
@@ -153,11 +173,12 @@ impl Broker {
             let lane = if closes(&plan.puts) { lane.min(Lane::OwnEnd) } else { lane };
             self.room_for(lane)?;
             self.notary.sound()?;
-            let mut event = Event::new(self.stamp(), mark.id, plan.actor, plan.action);
-            (event.request, event.puts) = (mark.digest, plan.puts);
-            let change = Change { event, expect: facts.expectations(), private: plan.private };
+            let Plan { outcome, actor, behalf, action, rule, puts, private } = plan;
+            let event = Event::new(self.stamp(), mark.id, actor, action);
+            let event = Event { behalf, rule, request: mark.digest, puts, ..event };
+            let change = Change { event, expect: facts.expectations(), private };
             match self.store.commit(change, lane).await {
-                Ok(revision) => return Ok(Recorded::Now(plan.outcome, Some(revision))),
+                Ok(revision) => return Ok(Recorded::Now(outcome, Some(revision))),
                 Err(CommitError::Conflict { .. }) => facts = self.anew(&facts).await?,
                 Err(CommitError::Repeated { revision }) => return self.before(mark, revision).await,
                 Err(other) => return Err(other.into()),

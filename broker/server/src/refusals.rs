@@ -11,7 +11,8 @@ use std::{
 };
 
 use daypass_core::{
-    Action, Actor, ChangeId, Event,
+    Action, Actor, Body, ChangeId, Event, Facts,
+    authority::may_be_told_of,
     event::{Method, Reason},
 };
 use daypass_credential::{Name, NodeId, NodeKind, Revision};
@@ -50,9 +51,20 @@ struct Table {
 }
 
 struct Count {
-    actor: Actor,
+    whom: Whom,
     /// Not written yet.
     waiting: u64,
+}
+
+/// Who was refused, as events name them.
+#[derive(Clone)]
+struct Whom {
+    actor: Actor,
+    behalf: Option<NodeId>,
+}
+
+impl Whom {
+    const STRANGER: Self = Self { actor: Actor::Stranger, behalf: None };
 }
 
 /// What to do about one refusal.
@@ -64,7 +76,7 @@ enum Weight {
 
 impl Refusals {
     /// Weighs a known caller's; without room on the disk it is counted until there is some.
-    fn known(&self, caller: &Name, actor: Actor, method: &Method, reason: &Reason, room: bool) -> Weight {
+    fn known(&self, caller: &Name, whom: Whom, method: &Method, reason: &Reason, room: bool) -> Weight {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let full = table.events.len() >= ROWS && !table.events.contains_key(caller);
         if !full && room {
@@ -74,7 +86,7 @@ impl Refusals {
                 return Weight::Event;
             }
         }
-        table.count((Some(caller.clone()), method.clone(), reason.clone()), actor, 1);
+        table.count((Some(caller.clone()), method.clone(), reason.clone()), whom, 1);
         Weight::Counted
     }
 
@@ -83,67 +95,100 @@ impl Refusals {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (None, method.clone(), reason.clone());
         let first = room && !table.counts.contains_key(&key);
-        table.count(key, Actor::Stranger, u64::from(!first));
+        table.count(key, Whom::STRANGER, u64::from(!first));
         first
     }
 
     /// Takes what waits to be written; a kind that was quiet for a minute is forgotten.
-    fn take(&self) -> Vec<(Key, Actor, u64)> {
+    fn take(&self) -> Vec<(Key, Whom, u64)> {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         table.events.clear();
         table.counts.retain(|_, count| count.waiting > 0);
         let take = |(key, count): (&Key, &mut Count)| {
-            (key.clone(), count.actor.clone(), std::mem::take(&mut count.waiting))
+            (key.clone(), count.whom.clone(), std::mem::take(&mut count.waiting))
         };
         table.counts.iter_mut().map(take).collect()
     }
 }
 
 impl Table {
-    fn count(&mut self, key: Key, actor: Actor, by: u64) {
+    fn count(&mut self, key: Key, whom: Whom, by: u64) {
         if self.counts.len() >= ROWS && !self.counts.contains_key(&key) {
             let (_, method, reason) = key;
             let count = self.counts.entry((None, method, reason));
-            count.or_insert(Count { actor: Actor::Stranger, waiting: 0 }).waiting += by;
+            count.or_insert(Count { whom: Whom::STRANGER, waiting: 0 }).waiting += by;
             return;
         }
-        self.counts.entry(key).or_insert(Count { actor, waiting: 0 }).waiting += by;
+        self.counts.entry(key).or_insert(Count { whom, waiting: 0 }).waiting += by;
     }
 }
 
 impl Broker {
     /// Records that somebody who showed a code was refused. A code that nobody knows is a stranger's.
     pub(crate) async fn refused_code(&self, method: &Method, code: &Name, refusal: &Refusal) {
-        let node = NodeId::new(NodeKind::Enrollment, code.clone());
-        let known = self.store.nodes(&[node]).await.is_ok_and(|nodes| nodes.iter().any(Option::is_some));
-        if !known {
+        let Some(behalf) = self.behind_code(code).await else {
             return self.refused_stranger(method, refusal).await;
-        }
-        let (actor, reason) = (Actor::Code { enrollment: code.clone() }, refusal.reason());
-        if self.refusals.known(code, actor.clone(), method, &reason, self.has_room()) == Weight::Event {
+        };
+        let whom = Whom { actor: Actor::Code { enrollment: code.clone() }, behalf };
+        let reason = refusal.reason();
+        if self.refusals.known(code, whom.clone(), method, &reason, self.has_room()) == Weight::Event {
             tracing::info!(%method, enrollment = %code, %reason, "refused");
-            self.write(actor, Action::Refused { method: method.clone(), reason, about: None }).await;
+            self.write(whom, Action::Refused { method: method.clone(), reason, about: None }).await;
         }
     }
 
+    /// The vendor whose application this code is for, if it is for one; none at all if there is no such code.
+    async fn behind_code(&self, code: &Name) -> Option<Option<NodeId>> {
+        let node = NodeId::new(NodeKind::Enrollment, code.clone());
+        let code = self.store.nodes(&[node]).await.ok()?.pop().flatten()?;
+        let Body::Enrollment(enrollment) = &code.node.body else { return None };
+        let subject = self.store.nodes(std::slice::from_ref(&enrollment.subject)).await.ok()?.pop().flatten();
+        Some(subject.and_then(|subject| match &subject.node.body {
+            Body::Application(found) => Some(NodeId::new(NodeKind::Vendor, found.vendor.clone())),
+            _ => None,
+        }))
+    }
+
     /// Records that a known caller was refused; the revision of the event, if there is one. A store that cannot take
-    /// it changes nothing about the refusal.
-    pub(crate) async fn refused(&self, call: &Call, refusal: &Refusal) -> Option<Revision> {
+    /// it changes nothing about the refusal. `asked_about` is the object of the request, as the caller named it.
+    pub(crate) async fn refused(
+        &self,
+        call: &Call,
+        refusal: &Refusal,
+        asked_about: Option<NodeId>,
+    ) -> Option<Revision> {
         // A fault of the broker's own is no refusal by the rules.
         let Kind::Class(_) = refusal.kind() else {
             return None;
         };
-        let reason = refusal.reason();
-        match self.refusals.known(&call.caller.identity, call.actor(), &call.method, &reason, self.has_room())
-        {
+        let (reason, behalf) = (refusal.reason(), call.caller.behalf().cloned());
+        let whom = Whom { actor: call.actor(), behalf };
+        let Call { method, caller, .. } = call;
+        match self.refusals.known(&caller.identity, whom.clone(), method, &reason, self.has_room()) {
             Weight::Event => {
-                let Call { method, caller, .. } = call;
                 tracing::info!(%method, caller = %caller.subject, identity = %caller.identity, %reason, "refused");
-                let action = Action::Refused { method: call.method.clone(), reason, about: None };
-                self.write(call.actor(), action).await
+                let about = self.about(call, refusal, asked_about).await;
+                self.write(whom, Action::Refused { method: method.clone(), reason, about }).await
             }
             Weight::Counted => None,
         }
+    }
+
+    /// What a refusal was about: what the rules name, or what was asked about. INVARIANT (no caller's words): only what
+    /// exists and the caller may know of, so that nobody writes a name of their own into the log.
+    async fn about(&self, call: &Call, refusal: &Refusal, asked_about: Option<NodeId>) -> Option<NodeId> {
+        let named = match refusal {
+            Refusal::Denied(denial) => denial.about(),
+            _ => None,
+        };
+        for node in named.into_iter().chain(asked_about) {
+            let mut facts = Facts::default();
+            let told = self.decide(&mut facts, |facts| may_be_told_of(facts, &call.caller, &node)).await;
+            if matches!(told, Ok(true)) {
+                return Some(node);
+            }
+        }
+        None
     }
 
     /// Records that somebody whom nobody knows was refused.
@@ -151,8 +196,8 @@ impl Broker {
         let reason = refusal.reason();
         tracing::debug!(%method, %reason, "refused a stranger");
         if self.refusals.stranger(method, &reason, self.has_room()) {
-            self.write(Actor::Stranger, Action::Refused { method: method.clone(), reason, about: None })
-                .await;
+            let action = Action::Refused { method: method.clone(), reason, about: None };
+            self.write(Whom::STRANGER, action).await;
         }
     }
 
@@ -161,9 +206,9 @@ impl Broker {
         if !self.has_room() {
             return;
         }
-        for ((_, method, reason), actor, count) in self.refusals.take() {
+        for ((_, method, reason), whom, count) in self.refusals.take() {
             if count > 0 {
-                self.write(actor, Action::RefusalsCounted { method, reason, count }).await;
+                self.write(whom, Action::RefusalsCounted { method, reason, count }).await;
             }
         }
     }
@@ -172,10 +217,11 @@ impl Broker {
         self.room_for(Lane::Background).is_ok()
     }
 
-    async fn write(&self, actor: Actor, action: Action) -> Option<Revision> {
+    async fn write(&self, whom: Whom, action: Action) -> Option<Revision> {
         self.room_for(Lane::Background).ok()?;
         let id = ChangeId::new(self.entropy.bytes().ok()?);
-        let event = Event::new(self.stamp(), id, actor, action);
+        let Whom { actor, behalf } = whom;
+        let event = Event { behalf, ..Event::new(self.stamp(), id, actor, action) };
         let change = Change { event, expect: Vec::new(), private: Vec::new() };
         // Whoever is refused does not wait long for the record; dropping the wait takes nothing back.
         match tokio::time::timeout(PATIENCE, self.store.commit(change, Lane::Background)).await {
@@ -216,7 +262,7 @@ mod tests {
     fn a_known_caller_cannot_fill_the_log_either() {
         let refusals = Refusals::default();
         let name: Name = "x1".parse().unwrap();
-        let weigh = || refusals.known(&name, Actor::Stranger, &METHOD, &REASON, true);
+        let weigh = || refusals.known(&name, Whom::STRANGER, &METHOD, &REASON, true);
         let events = (0..1000).filter(|_| weigh() == Weight::Event).count();
         assert_eq!(events, usize::try_from(PER_MINUTE).unwrap());
         let counted: u64 = refusals.take().into_iter().map(|(_, _, count)| count).sum();
@@ -228,7 +274,7 @@ mod tests {
     fn without_room_refusals_are_counted_until_there_is_some() {
         let refusals = Refusals::default();
         let name: Name = "x1".parse().unwrap();
-        assert_eq!(refusals.known(&name, Actor::Stranger, &METHOD, &REASON, false), Weight::Counted);
+        assert_eq!(refusals.known(&name, Whom::STRANGER, &METHOD, &REASON, false), Weight::Counted);
         assert!(!refusals.stranger(&METHOD, &REASON, false));
         let mut counts: Vec<u64> = refusals.take().into_iter().map(|(_, _, count)| count).collect();
         counts.sort_unstable();
@@ -241,7 +287,7 @@ mod tests {
         for n in 0..3 * ROWS {
             let name: Name = format!("i{n}").parse().unwrap();
             for _ in 0..=PER_MINUTE {
-                refusals.known(&name, Actor::Stranger, &METHOD, &REASON, true);
+                refusals.known(&name, Whom::STRANGER, &METHOD, &REASON, true);
             }
         }
         let table = refusals.table.lock().unwrap();

@@ -82,7 +82,12 @@ impl Rig {
             until: now.after(Ttl::days(1)),
         };
         for body in [
-            Body::Person(Person { name: name("ada"), roles: [Role::Admin].into(), contact }),
+            Body::Person(Person {
+                name: name("ada"),
+                roles: [Role::Admin].into(),
+                contact,
+                forgotten: false,
+            }),
             Body::Identity(identity),
             Body::Vendor(Vendor { name: name("acme"), parent: None, owner: name("ada") }),
         ] {

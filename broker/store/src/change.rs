@@ -9,8 +9,14 @@ use zeroize::Zeroizing;
 
 use crate::{Change, CommitError, MAX_VALUE};
 
+/// The largest private value: an engine may seal it, and what it keeps then is somewhat larger.
+pub const MAX_PRIVATE_VALUE: usize = MAX_VALUE - 64;
+
 /// The most that the private values of one change take together, in bytes.
-pub const MAX_PRIVATE: usize = 16 * MAX_VALUE;
+pub const MAX_PRIVATE: usize = 16 * MAX_PRIVATE_VALUE;
+
+/// A private value from now on; `None` where the event says that it is erased.
+pub(crate) type Private = (PrivateId, Option<Zeroizing<Vec<u8>>>);
 
 /// A change of which everything is known but its revision.
 pub(crate) struct Prepared {
@@ -21,7 +27,7 @@ pub(crate) struct Prepared {
     pub(crate) event: Bytes,
     pub(crate) puts: Vec<Draft>,
     pub(crate) expect: Vec<Expect>,
-    pub(crate) private: Vec<(PrivateId, Zeroizing<Vec<u8>>)>,
+    pub(crate) private: Vec<Private>,
     /// What it adds to its group.
     pub(crate) bytes: usize,
 }
@@ -42,6 +48,9 @@ impl Prepared {
         let bytes = event.to_bytes().map_err(CommitError::Unwritable)?;
         fits("event", bytes.len(), MAX_EVENT)?;
         let Event { at, id, puts, action, .. } = event;
+        // What is erased comes last, so that no change keeps what its own event says is gone.
+        let erased = action.erases().iter().map(|id| (*id, None));
+        let private = private.into_iter().map(|(id, value)| (id, Some(value))).chain(erased).collect();
         let puts = puts.into_iter().map(Draft::new).collect::<Result<Vec<_>, _>>()?;
         let nodes: usize = puts.iter().map(|draft| draft.json.len()).sum();
         let total = bytes.len() + nodes + private_bytes;
@@ -92,8 +101,8 @@ impl Draft {
 fn measure_private(private: &[(PrivateId, Zeroizing<Vec<u8>>)]) -> Result<usize, CommitError> {
     let mut total = 0;
     for (id, value) in private {
-        if value.len() > MAX_VALUE {
-            fits(&id.to_string(), value.len(), MAX_VALUE)?;
+        if value.len() > MAX_PRIVATE_VALUE {
+            fits(&id.to_string(), value.len(), MAX_PRIVATE_VALUE)?;
         }
         total += value.len();
     }

@@ -10,14 +10,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use daypass_core::{ChangeId, PrivateId, Stored};
+use daypass_core::{ChangeId, Stored};
 use daypass_credential::{NodeId, Revision, Timestamp};
 use tokio::sync::{oneshot, watch};
-use zeroize::Zeroizing;
 
 use crate::{
     CommitError, Head, StoreError,
-    change::{Draft, Prepared},
+    change::{Draft, Prepared, Private},
     engine::{Medium, Shared},
     image::Image,
     queue::{Job, Queue},
@@ -30,7 +29,8 @@ pub(crate) struct Group {
     pub(crate) entries: Vec<Numbered>,
     /// The nodes as the whole group leaves them.
     pub(crate) nodes: HashMap<NodeId, Written>,
-    pub(crate) private: Vec<(PrivateId, Zeroizing<Vec<u8>>)>,
+    /// In order: the last word on a value stands.
+    pub(crate) private: Vec<Private>,
 }
 
 /// A node that a group writes.

@@ -68,6 +68,8 @@ macro_rules! conformance {
             what_is_refused_in_a_failed_group_did_not_happen
             everything_is_there_after_reopening
             private_values_are_replaced_whole
+            what_an_event_erases_is_gone_with_it
+            nothing_is_erased_before_that_is_durable
             what_is_too_large_is_refused
             ends_go_first
             a_full_lane_refuses
@@ -108,7 +110,7 @@ fn vendor(vendor: &str, owner: &str) -> Node {
 
 fn person(person: &str) -> Node {
     let contact = TextRef { id: private_id(0), hash: Digest::new([0; 32]) };
-    Node::open(Body::Person(Person { name: name(person), roles: [].into(), contact }))
+    Node::open(Body::Person(Person { name: name(person), roles: [].into(), contact, forgotten: false }))
 }
 
 fn private_id(number: u8) -> PrivateId {

@@ -30,7 +30,7 @@ use zeroize::Zeroizing;
 
 pub use crate::{
     backup::{Backup, BackupError, Frame, Header, Reader, broken_off},
-    change::{MAX_PRIVATE, Unfit},
+    change::{MAX_PRIVATE, MAX_PRIVATE_VALUE, Unfit},
     faults::Faults,
     fold::{Fold, Misfit},
     memory::{Disk, Memory},
@@ -95,7 +95,8 @@ pub struct Change {
     pub event: Event,
     /// What must still be so when it is recorded.
     pub expect: Vec<Expect>,
-    /// Private values, written in the same commit, beside the log.
+    /// Private values, written in the same commit, beside the log. What is erased in it, the event itself says
+    /// ([`daypass_core::Action::erases`]).
     pub private: Vec<(PrivateId, Zeroizing<Vec<u8>>)>,
 }
 

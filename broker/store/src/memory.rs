@@ -84,7 +84,12 @@ impl Medium for Held {
             let records =
                 group.entries.iter().map(|entry| Record { id: entry.id, event: entry.event.clone() });
             content.log.extend(records);
-            content.private.extend(group.private.iter().cloned());
+            for (id, value) in &group.private {
+                match value {
+                    Some(value) => content.private.insert(*id, value.clone()),
+                    None => content.private.remove(id),
+                };
+            }
             Ok(())
         };
         self.faults.around(append).map_err(|e| e.to_string())

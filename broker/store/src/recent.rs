@@ -7,7 +7,7 @@ use daypass_credential::Revision;
 
 /// How many commits back a repeat is told. A change repeated later than that is judged as a new one, by what it
 /// expects; so whoever lets callers repeat a request bounds in time how late, and reads the log for what is older.
-pub const REMEMBERED: usize = 1 << 18;
+pub const REMEMBERED: usize = daypass_core::replay::WINDOW;
 
 /// The newest ids and their revisions, in bounded memory (about 15 MB when full).
 pub(crate) struct Recent {

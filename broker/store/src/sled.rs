@@ -13,6 +13,7 @@ mod mark;
 mod migrate;
 mod nudge;
 mod restore;
+mod veil;
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -34,6 +35,7 @@ use self::{
     disk::{DataFile, Last, SledDisk},
     mark::Mark,
     nudge::Nudge,
+    veil::Veil,
 };
 use crate::{Change, CommitError, Entry, Faults, Head, Lane, OpenError, Store, StoreError, engine::Engine};
 
@@ -134,8 +136,11 @@ impl Sled {
             opened => opened.map_err(failed)?,
         };
         let db = open_sled(path, &options, false)?;
-        let disk = SledDisk::new(db, file, mark, options.sync).map_err(failed)?;
-        contained(|| disk.refuse_newer())?;
+        // Declared in this order, so that it is dropped last wherever this ends.
+        let last = Last::new(db.clone());
+        let veil = contained(|| veil(path, migrate::known_version(&db)?))?;
+        let disk = SledDisk::new(db, file, mark, veil, options.sync).map_err(failed)?;
+        drop(last);
         Ok(disk)
     }
 
@@ -143,10 +148,30 @@ impl Sled {
         // A store is written to only once it was found to be sound.
         let found = contained(|| disk.load(check))?;
         contained(|| disk.migrate(path))?;
+        contained(|| disk.settle(path))?;
         let engine = Engine::start(disk, found);
         engine.map(Self).map_err(|source| OpenError::Io { path: path.to_owned(), source })
     }
 }
+
+/// The veil of a store of this schema; those before the third had none.
+fn veil(path: &Path, schema: u32) -> Result<Veil, OpenError> {
+    let failed = |source| OpenError::Io { path: path.to_owned(), source };
+    match Veil::open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound && schema >= VEILED => {
+            Err(OpenError::Damaged("the keys of its private values are missing".to_owned()))
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let made = Veil::create(path).map_err(failed)?;
+            files::sync(path).map_err(failed)?;
+            Ok(made)
+        }
+        opened => opened.map_err(failed),
+    }
+}
+
+/// The schema from which on every store has a veil.
+const VEILED: u32 = 3;
 
 /// A new directory beside `path`, where a store is made before it takes that name.
 fn part(path: &Path) -> Result<PathBuf, OpenError> {
@@ -174,6 +199,7 @@ fn make(path: &Path, options: &Options) -> Result<(), OpenError> {
     drop(writing);
     options.sync.sync(&file).map_err(failed)?;
     Mark::create(path).map_err(failed)?;
+    Veil::create(path).map_err(failed)?;
     files::sync(&path.join("conf")).map_err(failed)?;
     files::sync(path).map_err(failed)?;
     drop((nudge, db, last));

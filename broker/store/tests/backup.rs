@@ -9,8 +9,8 @@ use daypass_core::{
 };
 use daypass_credential::{Digest, NodeId, NodeKind, Revision, Timestamp};
 use daypass_store::{
-    Backup, BackupError, Change, Check, CommitError, Disk, Faults, Lane, Memory, OpenError, Options, Reader,
-    RestoreError, Sled, Store, broken_off,
+    Backup, BackupError, Change, Check, CommitError, Disk, Faults, Frame, Lane, Memory, OpenError, Options,
+    Reader, RestoreError, Sled, Store, broken_off,
 };
 use tempfile::TempDir;
 use zeroize::Zeroizing;
@@ -22,7 +22,12 @@ fn private(number: u64) -> PrivateId {
 async fn commit(store: &dyn Store, number: u64) -> Result<Revision, CommitError> {
     let (body, beside) = if number.is_multiple_of(3) {
         let contact = TextRef { id: private(number), hash: Digest::new([0; 32]) };
-        let person = Person { name: format!("p{number}").parse().unwrap(), roles: [].into(), contact };
+        let person = Person {
+            name: format!("p{number}").parse().unwrap(),
+            roles: [].into(),
+            contact,
+            forgotten: false,
+        };
         let value = Zeroizing::new(format!("contact {number}").into_bytes());
         (Body::Person(person), vec![(private(number), value)])
     } else {
@@ -123,13 +128,53 @@ async fn an_erased_text_is_no_reason_to_have_no_backup() {
     let (_kept, path) = place();
     let store = filled(0).await;
     let contact = TextRef { id: private(1), hash: Digest::new([0; 32]) };
-    let person = Person { name: "ada".parse().unwrap(), roles: [].into(), contact };
+    let person = Person { name: "ada".parse().unwrap(), roles: [].into(), contact, forgotten: false };
     let action = Action::Written { node: NodeId::new(NodeKind::Person, "ada".parse().unwrap()) };
     let event = Event::new(Timestamp::ZERO, ChangeId::new([1; 16]), Actor::Broker, action);
     let event = event.put([Node::open(Body::Person(person))]);
     store.commit(Change { event, expect: Vec::new(), private: Vec::new() }, Lane::Normal).await.unwrap();
     restore(&path, &backup(&store).await).unwrap();
     assert!(Sled::open(&path, Options::default()).unwrap().private(private(1)).await.unwrap().is_none());
+}
+
+fn erasing(number: u64) -> Event {
+    let erased = vec![private(3), private(6)];
+    let action = Action::Forgotten { node: NodeId::new(NodeKind::Person, "p3".parse().unwrap()), erased };
+    let id = ChangeId::new(u128::from(number).to_be_bytes());
+    Event::new(Timestamp::from_millis(number), id, Actor::Broker, action)
+}
+
+#[tokio::test]
+async fn what_was_erased_before_a_backup_is_not_in_it() {
+    let (_kept, path) = place();
+    let store = filled(10).await;
+    store.commit(Change { event: erasing(11), expect: vec![], private: vec![] }, Lane::Normal).await.unwrap();
+    let bytes = backup(&store).await;
+    assert!(!bytes.windows(9).any(|at| at == b"contact 3" || at == b"contact 6"));
+    assert!(bytes.windows(9).any(|at| at == b"contact 9"));
+    restore(&path, &bytes).unwrap();
+    let restored = Sled::open(&path, Options { check: Check::Whole, ..Options::default() }).unwrap();
+    assert!(restored.private(private(3)).await.unwrap().is_none());
+    assert!(restored.private(private(9)).await.unwrap().is_some());
+}
+
+/// A text that a backup still holds, although an event in it says that it was erased, does not come back.
+#[tokio::test]
+async fn restoring_erases_what_the_log_says_is_erased() {
+    let (_kept, path) = place();
+    let store = filled(10).await;
+    let bytes = backup(&store).await;
+    let frames = Reader::open(&bytes[..]).unwrap();
+    let erases = Frame {
+        revision: Revision::new(11),
+        event: erasing(11).to_bytes().unwrap().into(),
+        private: Vec::new(),
+    };
+    Sled::restore(&path, Options::default(), frames.chain([Ok(erases)]), |_| {}).unwrap();
+    let restored = Sled::open(&path, Options { check: Check::Whole, ..Options::default() }).unwrap();
+    for (number, there) in [(3, false), (6, false), (9, true)] {
+        assert_eq!(restored.private(private(number)).await.unwrap().is_some(), there, "{number}");
+    }
 }
 
 #[tokio::test]
@@ -179,9 +224,9 @@ async fn a_backup_that_could_not_be_finished_says_why() {
 #[tokio::test]
 async fn a_newer_backup_is_refused() {
     let whole = backup(&filled(1).await).await;
-    let text = String::from_utf8_lossy(&whole[22..60]).replace("\"event_schema\":1", "\"event_schema\":9");
+    let text = String::from_utf8_lossy(&whole[22..60]).replace("\"event_schema\":2", "\"event_schema\":9");
     let newer = [&whole[..22], text.as_bytes(), &whole[60..]].concat();
-    assert!(matches!(read(&newer), Err(BackupError::Newer { found: 9, known: 1, .. })), "{:?}", read(&newer));
+    assert!(matches!(read(&newer), Err(BackupError::Newer { found: 9, known: 2, .. })), "{:?}", read(&newer));
 }
 
 #[tokio::test]

@@ -6,10 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use daypass_core::{Action, Actor, Body, ChangeId, Event, Node, node::Vendor};
-use daypass_credential::Timestamp;
-use daypass_store::{Change, Check, Lane, OpenError, Options, Sled, Store};
+use daypass_core::{Action, Actor, Body, ChangeId, Event, Node, PrivateId, node::Vendor};
+use daypass_credential::{NodeId, Timestamp};
+use daypass_store::{Change, Check, Lane, OpenError, Options, Sled, Store, StoreError};
 use tempfile::TempDir;
+use zeroize::Zeroizing;
 
 fn place() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
@@ -114,9 +115,9 @@ async fn a_newer_store_is_refused() {
     let (_kept, path) = place();
     filled(&path, 1).await;
     tamper(&path, |db| {
-        db.insert(b"m", &3_u32.to_be_bytes()).unwrap();
+        db.insert(b"m", &4_u32.to_be_bytes()).unwrap();
     });
-    assert!(matches!(refusal(&path, Check::Newest), OpenError::Newer { found: 3, known: 2, .. }));
+    assert!(matches!(refusal(&path, Check::Newest), OpenError::Newer { found: 4, known: 3, .. }));
 }
 
 #[tokio::test]
@@ -290,4 +291,95 @@ fn rot(file: &Path, at: usize) {
     let mut bytes = fs::read(file).unwrap();
     bytes.iter_mut().skip(at).take(64).for_each(|byte| *byte = !*byte);
     fs::write(file, bytes).unwrap();
+}
+
+/// A text that nothing else in a store's files is like.
+const TEXT: &[u8] = b"someone@somewhere.example, and 20 words more";
+
+fn text_id() -> PrivateId {
+    PrivateId::new([9; 16])
+}
+
+/// Writes the text, or erases it.
+async fn commit_text(store: &Sled, number: u64, erased: Vec<PrivateId>) {
+    let private = if erased.is_empty() { vec![(text_id(), Zeroizing::new(TEXT.to_vec()))] } else { vec![] };
+    let node: NodeId = "person:ada".parse().unwrap();
+    let id = ChangeId::new((u128::from(number) << 64).to_be_bytes());
+    let action = Action::Forgotten { node, erased };
+    let event = Event::new(Timestamp::from_millis(number), id, Actor::Broker, action);
+    store.commit(Change { event, expect: Vec::new(), private }, Lane::Normal).await.unwrap();
+}
+
+/// The key of the text, as its file has it: it begins with the id.
+fn key_of_text(path: &Path) -> Option<Vec<u8>> {
+    let veil = fs::read(path.join("veil")).unwrap();
+    veil.chunks(64).find(|place| place.starts_with(text_id().as_bytes())).map(<[u8]>::to_vec)
+}
+
+fn holds_text(path: &Path) -> bool {
+    let files = fs::read_dir(path).unwrap().map(|file| file.unwrap().path()).filter(|path| path.is_file());
+    files.map(fs::read).any(|bytes| bytes.unwrap().windows(TEXT.len()).any(|at| at == TEXT))
+}
+
+/// sled keeps the bytes of what it removed; what it keeps here is sealed, and the key is overwritten.
+#[tokio::test]
+async fn an_erased_text_is_nowhere_in_the_files_and_its_key_neither() {
+    let (_kept, path) = place();
+    let store = Sled::create(&path, Options::default()).unwrap();
+    commit_text(&store, 1, vec![]).await;
+    assert_eq!(store.private(text_id()).await.unwrap().unwrap().as_slice(), TEXT);
+    let key = key_of_text(&path).unwrap();
+    commit_text(&store, 2, vec![text_id()]).await;
+    assert_eq!(key_of_text(&path), None, "at once, before the store is closed");
+    drop(store);
+    let store = open(&path, Check::Whole).unwrap();
+    assert!(store.private(text_id()).await.unwrap().is_none());
+    assert!(!holds_text(&path));
+    let files = fs::read_dir(&path).unwrap().map(|file| file.unwrap().path()).filter(|path| path.is_file());
+    for file in files {
+        let bytes = fs::read(&file).unwrap();
+        assert!(!bytes.windows(32).any(|at| at == &key[16..48]), "the key is in {}", file.display());
+    }
+    // The place is used again.
+    let length = fs::metadata(path.join("veil")).unwrap().len();
+    commit_text(&store, 3, vec![]).await;
+    assert_eq!(fs::metadata(path.join("veil")).unwrap().len(), length);
+    assert_eq!(store.private(text_id()).await.unwrap().unwrap().as_slice(), TEXT);
+}
+
+/// A crash after the commit and before the key was overwritten: the next start does that.
+#[tokio::test]
+async fn a_key_that_outlived_its_value_is_overwritten_at_the_next_start() {
+    let (_kept, path) = place();
+    let store = Sled::create(&path, Options::default()).unwrap();
+    commit_text(&store, 1, vec![]).await;
+    let before = fs::read(path.join("veil")).unwrap();
+    commit_text(&store, 2, vec![text_id()]).await;
+    drop(store);
+    fs::write(path.join("veil"), &before).unwrap();
+    drop(open(&path, Check::Whole).unwrap());
+    assert_eq!(key_of_text(&path), None);
+}
+
+/// A key whose writing was cut short belongs to a value that was never written.
+#[tokio::test]
+async fn a_torn_key_is_a_free_place_and_missing_ones_are_damage() {
+    let (_kept, path) = place();
+    let store = Sled::create(&path, Options::default()).unwrap();
+    commit_text(&store, 1, vec![]).await;
+    drop(store);
+    let whole = fs::read(path.join("veil")).unwrap();
+    fs::write(path.join("veil"), [&whole[..], &[7; 40]].concat()).unwrap();
+    let store = open(&path, Check::Whole).unwrap();
+    assert_eq!(store.private(text_id()).await.unwrap().unwrap().as_slice(), TEXT);
+    drop(store);
+    let mut other = whole.clone();
+    other[20] ^= 1;
+    fs::write(path.join("veil"), other).unwrap();
+    let store = open(&path, Check::Whole).unwrap();
+    assert!(matches!(store.private(text_id()).await, Err(StoreError::Damaged(_))));
+    drop(store);
+    fs::remove_file(path.join("veil")).unwrap();
+    let refused = refusal(&path, Check::Newest);
+    assert!(matches!(&refused, OpenError::Damaged(why) if why.contains("keys of its private")), "{refused}");
 }

@@ -14,7 +14,7 @@ use daypass_credential::Name;
 
 use crate::{
     audit, bench, context, context::Said, credential, directory, doctor, enrollment, explain, failure::Exit,
-    key, manual, offboarding, paint::Color, quickstart, verification,
+    key, manual, offboarding, paint::Color, person, quickstart, verification,
 };
 
 /// Short-lived credentials for the software that you let in.
@@ -108,6 +108,8 @@ pub(crate) enum Verb {
     End(offboarding::Wish),
     #[command(subcommand)]
     Audit(audit::Wish),
+    #[command(subcommand)]
+    Person(person::Wish),
     Doctor(doctor::Wish),
     Explain(explain::Wish),
     /// Ask the broker whom it takes you for.

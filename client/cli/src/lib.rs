@@ -20,6 +20,7 @@ mod leftovers;
 mod manual;
 mod offboarding;
 mod paint;
+mod person;
 mod progress;
 mod quickstart;
 mod shapes;
@@ -108,6 +109,7 @@ async fn run_as(verb: Verb, home: &Home, console: &Console) -> Result<(), Failur
         Verb::Describe(wish) => directory::describe(wish, home, console).await,
         Verb::End(wish) => offboarding::run(wish, home, console).await,
         Verb::Audit(wish) => audit::run(wish, home, console).await,
+        Verb::Person(wish) => person::run(wish, home, console).await,
         Verb::Ping => diagnostics::ping(home, console).await,
         Verb::Quickstart(_)
         | Verb::Bench(_)

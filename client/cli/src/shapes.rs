@@ -151,6 +151,13 @@ pub(crate) struct Ended {
     pub(crate) revision: u64,
 }
 
+/// `person forget`
+#[derive(Debug, Serialize)]
+pub(crate) struct Forgotten {
+    pub(crate) id: String,
+    pub(crate) revision: u64,
+}
+
 /// `end --preview`
 #[derive(Debug, Serialize)]
 pub(crate) struct EndPreview {

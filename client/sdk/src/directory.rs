@@ -1,6 +1,6 @@
 //! The directory: reading and writing single objects, and planning many. Who may is the broker's to say. The objects are the wire's own.
 
-use daypass_credential::{NodeId, NodeKind, Revision};
+use daypass_credential::{Name, NodeId, NodeKind, Revision};
 use daypass_proto::v1::{self, directory_service_client::DirectoryServiceClient};
 
 use crate::{
@@ -74,6 +74,19 @@ impl Directory {
             return Err(Error::BadAnswer("the plan is of other objects"));
         }
         Ok(answer)
+    }
+
+    /// Erases the texts about a person who was ended; the answer is when that was. Again is no error.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn forget_person(&self, name: &Name) -> Result<Revision, Error> {
+        let request = v1::ForgetPersonRequest { name: name.to_string(), request_id: retry::request_id()? };
+        let send = |channel| {
+            let request = request.clone();
+            async move { DirectoryServiceClient::new(channel).forget_person(request).await }
+        };
+        Ok(Revision::new(self.connection.call(Repeat::Harmless, send).await?.revision))
     }
 
     /// Reads one object.

@@ -20,6 +20,8 @@ pub struct PastRefusal {
     pub identity: String,
     /// How many times: more than one where refusals were counted together.
     pub count: u64,
+    /// What it was about, where that exists and whoever was refused may know of it.
+    pub about: Option<NodeId>,
 }
 
 impl Connection {
@@ -32,14 +34,15 @@ impl Connection {
         let send =
             |channel| async move { DiagnosticsServiceClient::new(channel).explain_refusal(request).await };
         let answer = self.call(Repeat::Harmless, send).await?;
-        let subject = (!answer.subject.is_empty()).then(|| wire::node(&answer.subject)).transpose()?;
+        let node = |text: &str| (!text.is_empty()).then(|| wire::node(text)).transpose();
         Ok(PastRefusal {
             at: wire::instant(answer.at)?,
             method: answer.method,
             reason: answer.reason,
-            subject,
+            subject: node(&answer.subject)?,
             identity: answer.identity,
             count: answer.count,
+            about: node(&answer.about)?,
         })
     }
 }

@@ -49,7 +49,7 @@ pub(crate) fn entitlement(audience: &str, scopes: &str) -> Entitlement {
 }
 
 pub(crate) fn person(name_: &str, roles: &[Role]) -> Person {
-    Person { name: name(name_), roles: roles.iter().copied().collect(), contact: text(2) }
+    Person { name: name(name_), roles: roles.iter().copied().collect(), contact: text(2), forgotten: false }
 }
 
 pub(crate) fn rule(scope: &str, classification: Classification, tier: Tier) -> ScopeRule {

@@ -65,8 +65,7 @@ impl Broker {
             .record(mark, Lane::Normal, facts, |facts, now| {
                 let permit = decide(facts, now)?;
                 let action = permit.record().action();
-                let (outcome, actor) = (permit, call.actor());
-                Ok(Decision::Write(Box::new(Plan { outcome, actor, action, puts: vec![], private: vec![] })))
+                Ok(Decision::Write(Box::new(Plan::by(call, action, permit))))
             })
             .await?;
         match recorded {

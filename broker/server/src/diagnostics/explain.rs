@@ -17,6 +17,8 @@ pub(crate) struct RecordedRefusal {
     /// Who was refused; none for callers whom nobody knows.
     pub(crate) caller: Option<(NodeId, Name)>,
     pub(crate) count: u64,
+    /// What it was about, where the one who was refused may know of it.
+    pub(crate) about: Option<NodeId>,
 }
 
 impl Broker {
@@ -28,9 +30,9 @@ impl Broker {
     ) -> Result<RecordedRefusal, Refusal> {
         let unknown = || Refusal::from(Denial::UnknownRefusal { revision });
         let event = self.event(revision).await?.ok_or_else(unknown)?;
-        let (method, reason, count) = match event.action {
-            Action::Refused { method, reason, .. } => (method, reason, 1),
-            Action::RefusalsCounted { method, reason, count } => (method, reason, count),
+        let (method, reason, count, about) = match event.action {
+            Action::Refused { method, reason, about } => (method, reason, 1, about),
+            Action::RefusalsCounted { method, reason, count } => (method, reason, count, None),
             _ => return Err(unknown()),
         };
         let caller = match event.actor {
@@ -45,7 +47,7 @@ impl Broker {
             })
             .await;
         match allowed {
-            Ok(()) => Ok(RecordedRefusal { at: event.at, method, reason, caller, count }),
+            Ok(()) => Ok(RecordedRefusal { at: event.at, method, reason, caller, count, about }),
             Err(Refusal::Denied(_)) => Err(unknown()),
             Err(other) => Err(other),
         }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use daypass_core::{
-    Denial, Facts, Life, Stored,
+    Body, Denial, Facts, Life, Stored,
     authority::{effective_life, may_list, may_read},
+    node::Person,
 };
 use daypass_credential::{Name, NodeId, NodeKind};
 
@@ -15,7 +16,7 @@ pub(crate) struct Object {
     pub(crate) stored: Arc<Stored>,
     /// Its own life with everything above it taken into account.
     pub(crate) effective: Life,
-    /// Its free text; none if it has none, or if that was erased.
+    /// Its free text; none if it has none, if that was erased, or if it is missing though it was not.
     pub(crate) text: Option<String>,
 }
 
@@ -69,7 +70,18 @@ impl Broker {
             Some(reference) => text::read(&*self.store, reference).await?,
             None => None,
         };
+        if text.is_none() && lacks_text(&stored.node.body) {
+            tracing::error!(object = %id, "its text is missing, and no event says that it was erased");
+        }
         Ok(Object { stored, effective, text })
+    }
+}
+
+/// Ought it to have a text? A forgotten person has none any more.
+const fn lacks_text(body: &Body) -> bool {
+    match body {
+        Body::Person(Person { forgotten, .. }) => !*forgotten,
+        other => other.free_text().is_some(),
     }
 }
 

@@ -1,5 +1,6 @@
-//! The directory: writing and reading single objects, and planning many.
+//! The directory: writing and reading single objects, planning many, and forgetting persons.
 
+mod forget;
 mod get;
 mod plan;
 mod put;

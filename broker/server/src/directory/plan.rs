@@ -114,7 +114,7 @@ impl Broker {
     async fn decide_over(&self, call: &Call, overlay: &Overlay, body: &Body) -> Result<Write, Refusal> {
         let mut facts = Facts::default();
         loop {
-            match may_write(&facts, &call.caller).and_then(|()| decide_write(&facts, body)) {
+            match may_write(&facts, &call.caller).and_then(|_| decide_write(&facts, body)) {
                 Ok(write) => return Ok(write),
                 Err(Stop::Denied(denial)) => return Err(denial.into()),
                 Err(Stop::Need(id)) => match overlay.get(&id) {

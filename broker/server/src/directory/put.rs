@@ -87,7 +87,7 @@ impl Broker {
         };
         let recorded = self
             .record_for(call, mark, Lane::Normal, facts, |facts, _| {
-                may_write(facts, &call.caller)?;
+                let rule = may_write(facts, &call.caller)?;
                 let stored = facts.stored(&id)?;
                 let at = stored.map_or(Revision::ZERO, |stored| stored.revision);
                 if wish.expected.is_some_and(|expected| expected != at) {
@@ -108,11 +108,10 @@ impl Broker {
                 let outcome = Written { revision: Revision::ZERO, written: true, cut };
                 let action = Action::Written { node: id.clone() };
                 Ok::<_, Stop>(Decision::Write(Box::new(Plan {
-                    outcome,
-                    actor: call.actor(),
-                    action,
+                    rule: Some(rule),
                     puts,
                     private,
+                    ..Plan::by(call, action, outcome)
                 })))
             })
             .await?;

@@ -3,7 +3,7 @@
 use daypass_core::{
     Action, Actor, Denial, Facts,
     enroll::{EnrollAsk, decide_enrollment},
-    event::{Method, Nonce},
+    event::{Method, Nonce, Rule},
     mint::Terms,
 };
 use daypass_credential::{EnrollmentCode, Name, NodeId, NodeKind};
@@ -12,7 +12,7 @@ use daypass_store::Lane;
 
 use super::{code_name, identity_name, plan};
 use crate::{
-    broker::{Broker, Recorded},
+    broker::{Broker, Plan, Recorded},
     call::RequestMark,
     credential::{MintedCertificate, sign},
     refusal::Refusal,
@@ -59,7 +59,9 @@ impl Broker {
                 let outcome = decide_enrollment(facts, &ask, &terms, now)?;
                 // A new name has to be new: expect that there is no such node.
                 facts.stored(&NodeId::new(NodeKind::Identity, identity.clone()))?;
-                Ok(plan(outcome, actor.clone(), Action::Enrolled))
+                Ok(plan(outcome, Some(Rule::CODE), Action::Enrolled, |action, issued| {
+                    Plan::of(actor.clone(), action, issued)
+                }))
             })
             .await?;
         let Recorded::Now(issued, Some(revision)) = recorded else {

@@ -5,7 +5,11 @@ mod open;
 mod renew;
 
 use daypass_core::denial::Denial;
-use daypass_core::{Action, Actor, Permit, Put, enroll::Outcome, event::CertificateRecord};
+use daypass_core::{
+    Action, Permit, Put,
+    enroll::Outcome,
+    event::{CertificateRecord, Rule},
+};
 use daypass_credential::Name;
 use ring::digest::{SHA256, digest};
 
@@ -30,29 +34,23 @@ pub(crate) fn identity_name(random: [u8; 10]) -> Result<Name, Refusal> {
 /// A certificate to sign, or the refusal that goes with an alarm.
 pub(crate) type Issued = Result<Permit<CertificateRecord>, Denial>;
 
-/// How an outcome of the rules is recorded.
+/// How an outcome of the rules is recorded; `record` makes the plan of an action. An alarm is nobody's right, so that no
+/// rule allowed it.
 pub(crate) fn plan(
     outcome: Outcome,
-    actor: Actor,
-    action: impl FnOnce(CertificateRecord) -> Action,
+    rule: Option<Rule>,
+    issued: impl FnOnce(CertificateRecord) -> Action,
+    record: impl FnOnce(Action, Issued) -> Plan<Issued>,
 ) -> Decision<Issued> {
     let plan = match outcome {
-        Outcome::Issue { permit, puts } => Plan {
-            actor,
-            action: action(permit.record().clone()),
-            puts: puts.into_iter().map(|node| Put { node, cut: false }).collect(),
-            private: vec![],
-            outcome: Ok(permit),
-        },
+        Outcome::Issue { permit, puts } => {
+            let plan = record(issued(permit.record().clone()), Ok(permit));
+            Plan { rule, puts: puts.into_iter().map(|node| Put { node, cut: false }).collect(), ..plan }
+        }
         Outcome::Alarm { suspended, because, denial } => {
             tracing::warn!(identity = %suspended.id(), ?because, "suspended");
-            Plan {
-                actor,
-                action: Action::Suspended { node: suspended.id(), because },
-                puts: vec![Put { node: suspended, cut: true }],
-                private: vec![],
-                outcome: Err(denial),
-            }
+            let plan = record(Action::Suspended { node: suspended.id(), because }, Err(denial));
+            Plan { puts: vec![Put { node: suspended, cut: true }], ..plan }
         }
     };
     Decision::Write(Box::new(plan))

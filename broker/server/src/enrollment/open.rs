@@ -45,7 +45,7 @@ impl Broker {
                 Lane::Normal,
                 call.facts.clone(),
                 |facts, now| {
-                    may_open_enrollment(facts, &call.caller, subject)?;
+                    let rule = may_open_enrollment(facts, &call.caller, subject)?;
                     open_subject(facts.stored(subject)?.map(|stored| stored.node.life), subject)?;
                     let expires = now.after(ttl);
                     let enrollment = Enrollment {
@@ -56,11 +56,9 @@ impl Broker {
                         spent: None,
                     };
                     Ok(Decision::Write(Box::new(Plan {
-                        outcome: expires,
-                        actor: call.actor(),
-                        action: Action::EnrollmentOpened { subject: subject.clone() },
+                        rule: Some(rule),
                         puts: vec![Put { node: Node::open(Body::Enrollment(enrollment)), cut: false }],
-                        private: vec![],
+                        ..Plan::by(call, Action::EnrollmentOpened { subject: subject.clone() }, expires)
                     })))
                 },
             )

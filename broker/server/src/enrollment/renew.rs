@@ -6,7 +6,7 @@ use daypass_store::Lane;
 
 use super::plan;
 use crate::{
-    broker::{Broker, Recorded},
+    broker::{Broker, Plan, Recorded},
     call::{Call, RequestMark},
     credential::{MintedCertificate, sign},
     refusal::Refusal,
@@ -25,7 +25,7 @@ impl Broker {
         let recorded = self
             .record(mark, Lane::Normal, call.facts.clone(), |facts, now| {
                 let outcome = decide_renewal(facts, &call.caller, csr.key(), nonce, &terms, now)?;
-                Ok(plan(outcome, call.actor(), Action::Renewed))
+                Ok(plan(outcome, None, Action::Renewed, |action, issued| Plan::by(call, action, issued)))
             })
             .await?;
         let Recorded::Now(issued, Some(revision)) = recorded else {

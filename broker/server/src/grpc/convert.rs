@@ -9,7 +9,7 @@ use daypass_core::{
         ScopeRule, Tier, Vendor, Verifier,
     },
 };
-use daypass_credential::{Digest, Name, Revision, Scope, ScopeSet, Timestamp, Ttl};
+use daypass_credential::{Digest, Name, NodeId, NodeKind, Revision, Scope, ScopeSet, Timestamp, Ttl};
 use daypass_issuer::KeyRing;
 use daypass_proto::v1::{self, object::Kind};
 
@@ -111,6 +111,7 @@ pub(crate) fn refusal(recorded: RecordedRefusal) -> v1::ExplainRefusalResponse {
         subject,
         identity,
         count: recorded.count,
+        about: recorded.about.map(|node| node.to_string()).unwrap_or_default(),
     }
 }
 
@@ -199,7 +200,12 @@ pub(crate) fn object_wish(object: v1::Object, expected: Option<Revision>) -> Res
         Kind::Person(person) => {
             text = Some(person.contact);
             let roles = person.roles.into_iter().map(role_in).collect::<Result<_, _>>()?;
-            Body::Person(Person { name: parsed("name", &person.name)?, roles, contact: NO_TEXT })
+            Body::Person(Person {
+                name: parsed("name", &person.name)?,
+                roles,
+                contact: NO_TEXT,
+                forgotten: false,
+            })
         }
         Kind::Audience(audience) => Body::Audience(audience_in(audience)?),
         Kind::Verifier(verifier) => {
@@ -212,6 +218,24 @@ pub(crate) fn object_wish(object: v1::Object, expected: Option<Revision>) -> Res
         Kind::Identity(_) => return Err(Refusal::bad("object", "identities come from enrolment alone")),
     };
     Ok(ObjectWish { body, text, expected })
+}
+
+/// The object of this kind and name, if that is a name.
+pub(crate) fn named(kind: NodeKind, name: &str) -> Option<NodeId> {
+    name.parse().ok().map(|name| NodeId::new(kind, name))
+}
+
+/// What somebody wants written, by its id alone.
+pub(crate) fn object_id(object: &v1::Object) -> Option<NodeId> {
+    match object.kind.as_ref()? {
+        Kind::Vendor(vendor) => named(NodeKind::Vendor, &vendor.name),
+        Kind::Contract(contract) => named(NodeKind::Contract, &contract.name),
+        Kind::Application(application) => named(NodeKind::Application, &application.name),
+        Kind::Person(person) => named(NodeKind::Person, &person.name),
+        Kind::Audience(audience) => named(NodeKind::Audience, &audience.name),
+        Kind::Verifier(verifier) => named(NodeKind::Verifier, &verifier.name),
+        Kind::Identity(identity) => named(NodeKind::Identity, &identity.name),
+    }
 }
 
 /// Where a text's place will be written once it has one.
@@ -335,7 +359,7 @@ const fn life_out(life: Life) -> v1::Life {
 /// An object as it stands.
 pub(crate) fn stored_object(object: &Object) -> v1::StoredObject {
     let stored = &object.stored;
-    let text = object.text.clone().unwrap_or_else(|| "(erased)".to_owned());
+    let text = object.text.clone().unwrap_or_else(|| lost(&stored.node.body).to_owned());
     v1::StoredObject {
         id: stored.node.id().to_string(),
         object: kind_out(&stored.node.body, text).map(|kind| v1::Object { kind: Some(kind) }),
@@ -343,6 +367,15 @@ pub(crate) fn stored_object(object: &Object) -> v1::StoredObject {
         cut: stored.cut.map(Revision::get).unwrap_or_default(),
         life: life_out(stored.node.life).into(),
         effective_life: life_out(object.effective).into(),
+    }
+}
+
+/// What stands for a text that is not there: it was erased by an event, or it ought to be there. Clients know both, and do
+/// not write them back.
+const fn lost(body: &Body) -> &'static str {
+    match body {
+        Body::Person(Person { forgotten: true, .. }) => "(erased)",
+        _ => "(missing)",
     }
 }
 

@@ -175,7 +175,7 @@ async fn admit_known(broker: &Broker, row: &Row, caller: &Arc<Shown>) -> Result<
     match judged(broker, row, caller, &mut call.facts).await {
         Ok(()) => Ok(call),
         Err(refusal) => {
-            let event = broker.refused(&call, &refusal).await;
+            let event = broker.refused(&call, &refusal, None).await;
             Err(status(&refusal, event))
         }
     }
@@ -200,7 +200,7 @@ async fn judged(broker: &Broker, row: &Row, caller: &Shown, facts: &mut Facts) -
         Callers::Writers | Callers::Readers if caller.subject.kind != NodeKind::Person => {
             Err(Refusal::WrongCaller { kind: caller.subject.kind })
         }
-        Callers::Writers => broker.decide(facts, |facts| may_write(facts, caller)).await,
+        Callers::Writers => broker.decide(facts, |facts| may_write(facts, caller)).await.map(drop),
         Callers::Readers => broker.decide(facts, |facts| may_list(facts, caller)).await,
         Callers::Only(_) | Callers::Known | Callers::Open => Ok(()),
     }

@@ -78,10 +78,20 @@ impl Handler {
         call: &Call,
         result: Result<T, Refusal>,
     ) -> Result<Response<T>, Status> {
+        self.answer_about(call, None, result).await
+    }
+
+    /// The same for a request about one object.
+    async fn answer_about<T>(
+        &self,
+        call: &Call,
+        object: Option<NodeId>,
+        result: Result<T, Refusal>,
+    ) -> Result<Response<T>, Status> {
         match result {
             Ok(answer) => Ok(Response::new(answer)),
             Err(refusal) => {
-                let event = self.broker.refused(call, &refusal).await;
+                let event = self.broker.refused(call, &refusal, object).await;
                 Err(status(&refusal, event))
             }
         }
@@ -116,6 +126,7 @@ impl credential::CredentialService for Handler {
         request: Request<v1::MintCertificateRequest>,
     ) -> Result<Response<v1::MintCertificateResponse>, Status> {
         let (call, ask) = opened(request)?;
+        let about = convert::named(NodeKind::Audience, &ask.audience);
         let minted = async {
             let mark = self.mark(&call, &ask.request_id, &ask)?;
             let wish = CertificateWish {
@@ -126,7 +137,7 @@ impl credential::CredentialService for Handler {
             let minted = self.broker.mint_certificate(&call, &wish, mark).await?;
             Ok(v1::MintCertificateResponse { certificate: Some(convert::certificate(minted)) })
         };
-        self.answer(&call, minted.await).await
+        self.answer_about(&call, about, minted.await).await
     }
 
     async fn mint_token(
@@ -134,6 +145,7 @@ impl credential::CredentialService for Handler {
         request: Request<v1::MintTokenRequest>,
     ) -> Result<Response<v1::MintTokenResponse>, Status> {
         let (call, ask) = opened(request)?;
+        let about = convert::named(NodeKind::Audience, &ask.audience);
         let minted = async {
             let mark = self.mark(&call, &ask.request_id, &ask)?;
             let wish = TokenWish {
@@ -150,7 +162,7 @@ impl credential::CredentialService for Handler {
                 bound_by: minted.record.bound_by.to_string(),
             })
         };
-        self.answer(&call, minted.await).await
+        self.answer_about(&call, about, minted.await).await
     }
 
     async fn get_credential(
@@ -182,7 +194,7 @@ impl enrollment::EnrollmentService for Handler {
                 id: opened.id.to_string(),
             })
         };
-        self.answer(&call, opened.await).await
+        self.answer_about(&call, ask.subject.parse().ok(), opened.await).await
     }
 
     async fn enroll(
@@ -241,7 +253,7 @@ impl offboarding::OffboardingService for Handler {
             let revision = self.broker.end(&call, &id, &ask.reason, mark).await?;
             Ok(v1::EndResponse { revision: revision.get() })
         };
-        self.answer(&call, ended.await).await
+        self.answer_about(&call, ask.id.parse().ok(), ended.await).await
     }
 }
 
@@ -249,9 +261,15 @@ impl offboarding::OffboardingService for Handler {
 impl directory::DirectoryService for Handler {
     async fn forget_person(
         &self,
-        _request: Request<v1::ForgetPersonRequest>,
+        request: Request<v1::ForgetPersonRequest>,
     ) -> Result<Response<v1::ForgetPersonResponse>, Status> {
-        Err(Status::unimplemented("base"))
+        let (call, ask) = opened(request)?;
+        let forgotten = async {
+            let mark = self.mark(&call, &ask.request_id, &ask)?;
+            let revision = self.broker.forget_person(&call, &name("name", &ask.name)?, mark).await?;
+            Ok(v1::ForgetPersonResponse { revision: revision.get() })
+        };
+        self.answer_about(&call, convert::named(NodeKind::Person, &ask.name), forgotten.await).await
     }
 
     async fn put_object(
@@ -259,6 +277,7 @@ impl directory::DirectoryService for Handler {
         request: Request<v1::PutObjectRequest>,
     ) -> Result<Response<v1::PutObjectResponse>, Status> {
         let (call, ask) = opened(request)?;
+        let about = ask.object.as_ref().and_then(convert::object_id);
         let written = async {
             let mark = self.mark(&call, &ask.request_id, &ask)?;
             let object = ask.object.ok_or_else(|| Refusal::bad("object", "say which"))?;
@@ -270,7 +289,7 @@ impl directory::DirectoryService for Handler {
                 cut: written.cut,
             })
         };
-        self.answer(&call, written.await).await
+        self.answer_about(&call, about, written.await).await
     }
 
     async fn get_object(
@@ -282,7 +301,7 @@ impl directory::DirectoryService for Handler {
             let object = self.broker.get_object(&call, &node_id("id", &ask.id)?).await?;
             Ok(v1::GetObjectResponse { object: Some(convert::stored_object(&object)) })
         };
-        self.answer(&call, found.await).await
+        self.answer_about(&call, ask.id.parse().ok(), found.await).await
     }
 
     async fn plan_objects(

@@ -67,7 +67,7 @@ table! {
     "daypass.v1.CredentialService/MintToken", Callers::Only(NodeKind::Application), 10 s, 4096;
     "daypass.v1.DiagnosticsService/ExplainRefusal", Callers::Known, 10 s, 64;
     "daypass.v1.DiagnosticsService/Ping", Callers::Known, 10 s, 4096;
-    "daypass.v1.DirectoryService/ForgetPerson", Callers::Writers, 10 s, 16;
+    "daypass.v1.DirectoryService/ForgetPerson", Callers::Writers, 120 s, 2;
     "daypass.v1.DirectoryService/GetObject", Callers::Known, 10 s, 256;
     "daypass.v1.DirectoryService/ListObjects", Callers::Only(NodeKind::Person), 10 s, 64;
     "daypass.v1.DirectoryService/PlanObjects", Callers::Writers, 30 s, 2;
@@ -89,13 +89,14 @@ const fn ends(path: &str) -> bool {
     matches!(path.as_bytes(), b"daypass.v1.OffboardingService/End")
 }
 
-/// The service of which one method takes large messages.
+/// The service of which one method takes large messages, and that method.
 const LARGE_SERVICE: &str = "daypass.v1.DirectoryService/";
+const LARGE_METHOD: &str = "daypass.v1.DirectoryService/PlanObjects";
 
 impl Row {
     /// Is its message to be kept small apart from what its service takes?
     pub(crate) fn keeps_small(&self) -> bool {
-        self.path.starts_with(LARGE_SERVICE) && self.callers != Callers::Writers
+        self.path.starts_with(LARGE_SERVICE) && self.path != LARGE_METHOD
     }
 }
 

@@ -33,25 +33,23 @@ impl Broker {
         let right =
             self.decide(&mut facts, |facts| may_end(facts, &call.caller, id, subject.as_ref())).await?;
         let lane = match right {
-            Right::Company => Lane::End,
-            Right::Own => Lane::OwnEnd,
+            Right::Company(_) => Lane::End,
+            Right::Own(_) => Lane::OwnEnd,
         };
         let recorded = self
             .record_for(call, mark, lane, facts, |facts, _| {
-                may_end(facts, &call.caller, id, subject.as_ref())?;
+                let rule = may_end(facts, &call.caller, id, subject.as_ref())?.rule();
                 let node = match decide_end(facts, id)? {
                     End::Already(revision) => return Ok(Decision::Settled(revision)),
                     End::Cut(node) => *node,
                 };
+                let action =
+                    Action::Ended { node: id.clone(), reason: reason.as_ref().map(|kept| kept.reference) };
                 Ok(Decision::Write(Box::new(Plan {
-                    outcome: Revision::ZERO,
-                    actor: call.actor(),
-                    action: Action::Ended {
-                        node: id.clone(),
-                        reason: reason.as_ref().map(|kept| kept.reference),
-                    },
+                    rule: Some(rule),
                     puts: vec![Put { node, cut: true }],
                     private: reason.as_ref().and_then(|kept| kept.write.clone()).into_iter().collect(),
+                    ..Plan::by(call, action, Revision::ZERO)
                 })))
             })
             .await?;

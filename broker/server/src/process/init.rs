@@ -175,7 +175,7 @@ async fn admin(
     text::checked("admin-contact", &wish.admin_contact, 1000)?;
     let kept = text::keep(store, entropy, &wish.admin_contact, None).await?;
     let roles = [Role::Admin].into();
-    Ok((Person { name: wish.admin.clone(), roles, contact: kept.reference }, kept.write))
+    Ok((Person { name: wish.admin.clone(), roles, contact: kept.reference, forgotten: false }, kept.write))
 }
 
 fn admin_key(path: &Path) -> Result<Digest, Failure> {

@@ -38,7 +38,7 @@ const BROKEN: u8 = b'x';
 /// What a backup holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
-    /// The newest version of the event schema in it.
+    /// Which actions may be in it: [`daypass_core::event::GENERATION`] of the program that made it.
     pub event_schema: u16,
     /// The last revision in it.
     pub revision: u64,

@@ -98,8 +98,8 @@ impl<R: Read> Reader<R> {
             .filter(|header: &Header| is_version(&header.made_by))
             .ok_or(BackupError::Damaged("what it says of itself cannot be read"))?;
         let Header { event_schema: found, made_by, .. } = reader.header.clone();
-        if found > event::SCHEMA {
-            return Err(BackupError::Newer { found, known: event::SCHEMA, made_by });
+        if found > event::GENERATION {
+            return Err(BackupError::Newer { found, known: event::GENERATION, made_by });
         }
         Ok(reader)
     }

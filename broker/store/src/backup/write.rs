@@ -66,7 +66,7 @@ impl<'a> Backup<'a> {
         match self.state {
             State::Begin => {
                 let header = Header {
-                    event_schema: event::SCHEMA,
+                    event_schema: event::GENERATION,
                     revision: self.upto.get(),
                     made_by: env!("CARGO_PKG_VERSION").to_owned(),
                 };

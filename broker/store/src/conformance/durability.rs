@@ -4,7 +4,7 @@ use daypass_core::event::{MAX_EVENT, Method, Reason};
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::{MAX_PRIVATE, MAX_VALUE, StoreError};
+use crate::{MAX_PRIVATE, MAX_PRIVATE_VALUE, StoreError};
 
 /// A vendor and a private value in one change.
 fn with_private(owner: &str, value: &[u8]) -> Change {
@@ -186,6 +186,61 @@ pub async fn private_values_are_replaced_whole(harness: &mut impl Harness) {
     assert_eq!(private(&harness.store()).await.as_deref(), Some(&b"short"[..]));
 }
 
+/// An event that erases the private value of [`with_private`].
+fn erasing() -> Change {
+    let erased = vec![private_id(7)];
+    let action = Action::Forgotten { node: NodeId::new(NodeKind::Person, name("ada")), erased };
+    change(Event { action, ..event(9).put([person("ada")]) })
+}
+
+/// The value is gone with the event that says so, at once and after restarts; the log is as it was, and one more.
+pub async fn what_an_event_erases_is_gone_with_it(harness: &mut impl Harness) {
+    let store = harness.store();
+    commit(&store, with_private("o", b"value")).await;
+    let before = consistent(&store).await;
+    commit(&store, erasing()).await;
+    commit(&store, erasing()).await;
+    assert_eq!(private(&store).await, None);
+    drop(store);
+    for _ in 0..2 {
+        harness.reopen();
+        let store = harness.store();
+        assert_eq!(private(&store).await, None);
+        assert!(consistent(&store).await.starts_with(&before));
+    }
+    // What is written and erased in one group is gone, whichever lane it came by; what is written after that is there.
+    let store = harness.store();
+    let stalled = stall(harness, change(event(1))).await;
+    let writes = queue(&store, with_private("p", b"late"), Lane::Normal);
+    let erases = queue(&store, erasing(), Lane::Normal);
+    harness.faults().release();
+    for done in [stalled, writes, erases] {
+        done.await.unwrap();
+    }
+    assert_eq!(private(&store).await, None);
+    let both = Change { private: with_private("q", b"both").private, ..erasing() };
+    commit(&store, both).await;
+    assert_eq!(private(&store).await, None);
+    commit(&store, with_private("q", b"after")).await;
+    assert_eq!(private(&store).await.as_deref(), Some(&b"after"[..]));
+}
+
+/// While the event that erases it is being synced, a value is there; if that sync fails, event and value agree.
+pub async fn nothing_is_erased_before_that_is_durable(harness: &mut impl Harness) {
+    let store = harness.store();
+    commit(&store, with_private("o", b"value")).await;
+    let pending = stall(harness, erasing()).await;
+    assert_eq!(private(&store).await.as_deref(), Some(&b"value"[..]));
+    harness.faults().fail_next();
+    harness.faults().release();
+    assert!(matches!(pending.await, Err(CommitError::Unknown(_))));
+    drop(store);
+    harness.reopen();
+    let store = harness.store();
+    let erased = consistent(&store).await.len() == 2;
+    assert_eq!(private(&store).await.is_none(), erased);
+}
+
 /// Each limit holds to the byte; what is refused leaves no trace.
 pub async fn what_is_too_large_is_refused(harness: &mut impl Harness) {
     let store = harness.store();
@@ -194,9 +249,9 @@ pub async fn what_is_too_large_is_refused(harness: &mut impl Harness) {
         let private = values.map(|(n, size)| (private_id(n as u8), Zeroizing::new(vec![1; *size]))).collect();
         Change { event: event(1), expect: Vec::new(), private }
     };
-    let most = vec![MAX_VALUE; MAX_PRIVATE / MAX_VALUE];
+    let most = vec![MAX_PRIVATE_VALUE; MAX_PRIVATE / MAX_PRIVATE_VALUE];
     commit(&store, sized(&most)).await;
-    for over in [&[MAX_VALUE + 1][..], &[&most[..], &[1]].concat()] {
+    for over in [&[MAX_PRIVATE_VALUE + 1][..], &[&most[..], &[1]].concat()] {
         let refused = store.commit(sized(over), Lane::Normal).await;
         assert!(matches!(refused, Err(CommitError::TooLarge { .. })));
     }

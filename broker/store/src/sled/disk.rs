@@ -1,6 +1,7 @@
 //! The medium: how a group is written, and how the log and private values are read.
 
 use std::{
+    collections::HashMap,
     fs::{File, TryLockError},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -17,11 +18,12 @@ use zeroize::Zeroizing;
 
 use super::{
     Check, DataSync,
-    layout::{node_key, node_value, private_key, run_first, run_key},
+    layout::{node_key, node_value, plain_key, run_first, run_key, sealed_key},
     load::load,
     mark::Mark,
-    migrate::{known_version, migrate},
+    migrate::migrate,
     nudge::Nudge,
+    veil::Veil,
 };
 use crate::{
     Entry, OpenError, StoreError,
@@ -37,18 +39,26 @@ pub(crate) struct SledDisk {
     _last: Last,
     file: DataFile,
     mark: Mark,
+    veil: Veil,
     sync: Box<dyn DataSync>,
 }
 
 impl SledDisk {
-    pub(super) fn new(db: Db, file: File, mark: Mark, sync: Box<dyn DataSync>) -> io::Result<Self> {
+    pub(super) fn new(
+        db: Db,
+        file: File,
+        mark: Mark,
+        veil: Veil,
+        sync: Box<dyn DataSync>,
+    ) -> io::Result<Self> {
         let (nudge, last) = (Nudge::start(db.clone())?, Last::new(db.clone()));
-        Ok(Self { nudge, db, _last: last, file: DataFile::new(file), mark, sync })
+        Ok(Self { nudge, db, _last: last, file: DataFile::new(file), mark, veil, sync })
     }
 
-    /// Refuses a store that a newer version wrote, before anything else of it is read.
-    pub(super) fn refuse_newer(&self) -> Result<(), OpenError> {
-        known_version(&self.db).map(drop)
+    /// Overwrites the keys of values that a crash kept from being written, or that were erased just before one.
+    pub(super) fn settle(&self, path: &Path) -> Result<(), OpenError> {
+        let there = |id| self.db.contains_key(sealed_key(id)).map_err(io::Error::other);
+        self.veil.settle(there).map_err(|source| OpenError::Io { path: path.to_owned(), source })
     }
 
     /// Brings a store of an older schema to the present one, durably.
@@ -114,11 +124,15 @@ impl Medium for SledDisk {
 
     fn write(&self, group: &Group) -> Result<(), String> {
         let said = |e: sled::Error| e.to_string();
+        let sealed = self.veil.seal(&group.private).map_err(|e| e.to_string())?;
+        let erased = erased(&sealed);
         let writing = self.nudge.writing();
-        self.db.apply_batch(batch(group)).map_err(said)?;
+        self.db.apply_batch(batch(group, sealed)).map_err(said)?;
         self.db.flush().map_err(said)?;
         drop(writing);
         self.sync.sync(&self.file.0).map_err(|e| e.to_string())?;
+        // What is acknowledged as erased is out of everybody's reach, sled's own leftovers included.
+        self.veil.drop_keys(&erased).map_err(|e| e.to_string())?;
         let newest = group.entries.last().map(|entry| self.mark.raise(entry.revision));
         newest.transpose().map(drop).map_err(|e| e.to_string())
     }
@@ -138,13 +152,19 @@ impl Medium for SledDisk {
     }
 
     fn private(&self, id: PrivateId) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        let value = self.db.get(private_key(id)).map_err(|e| StoreError::Damaged(e.to_string()))?;
-        Ok(value.map(|value| Zeroizing::new(value.to_vec())))
+        let read = |key| self.db.get(key).map_err(|e| StoreError::Damaged(e.to_string()));
+        if let Some(sealed) = read(sealed_key(id))? {
+            let value = self.veil.reveal(id, &sealed);
+            return value
+                .map(Some)
+                .ok_or_else(|| StoreError::Damaged(format!("the private value {id} does not fit its key")));
+        }
+        Ok(read(plain_key(id))?.map(|value| Zeroizing::new(value.to_vec())))
     }
 }
 
 /// The whole group as one batch: sled recovers all of it or nothing.
-fn batch(group: &Group) -> Batch {
+fn batch(group: &Group, sealed: Vec<(PrivateId, Option<Vec<u8>>)>) -> Batch {
     let mut batch = Batch::default();
     for (first, run) in pack(&group.entries) {
         batch.insert(&run_key(first), run);
@@ -152,10 +172,20 @@ fn batch(group: &Group) -> Batch {
     for (id, written) in &group.nodes {
         batch.insert(node_key(id), node_value(written));
     }
-    for (id, value) in &group.private {
-        batch.insert(&private_key(*id), value.as_slice());
+    for (id, value) in sealed {
+        match value {
+            Some(value) => batch.insert(&sealed_key(id), value),
+            None => batch.remove(&sealed_key(id)),
+        }
+        batch.remove(&plain_key(id));
     }
     batch
+}
+
+/// The values of which the last word is that they are erased.
+fn erased(sealed: &[(PrivateId, Option<Vec<u8>>)]) -> Vec<PrivateId> {
+    let last: HashMap<PrivateId, bool> = sealed.iter().map(|(id, value)| (*id, value.is_none())).collect();
+    last.into_iter().filter(|(_, erased)| *erased).map(|(id, _)| id).collect()
 }
 
 /// A walk over the log, in order; it ends with the first thing that does not fit.

@@ -5,7 +5,8 @@
 //! | `m` | the schema version, 4 bytes |
 //! | `w` | the version of the program that brought the store to that schema, as text (from schema 2 on) |
 //! | `n` kind `:` name | schema version (2 bytes), revision (8), cut or zero (8), the node as JSON |
-//! | `p` id (16 bytes) | a private value |
+//! | `p` id (16 bytes) | a private value as it is, from before schema 3 |
+//! | `q` id (16 bytes) | a private value, sealed; see `veil` |
 //! | `r` first revision (8 bytes) | a run of events, see `pack` |
 //!
 //! All numbers are big-endian, so that keys sort by them.
@@ -17,13 +18,14 @@ use daypass_credential::{NodeId, Revision};
 use crate::committer::Written;
 
 /// The version of this layout.
-pub(super) const SCHEMA: u32 = 2;
+pub(super) const SCHEMA: u32 = 3;
 
 pub(super) const SCHEMA_KEY: &[u8] = b"m";
 pub(super) const WRITER_KEY: &[u8] = b"w";
 pub(super) const NODES: &[u8] = b"n";
 pub(super) const RUNS: &[u8] = b"r";
-const PRIVATE: u8 = b'p';
+const PLAIN: u8 = b'p';
+const SEALED: u8 = b'q';
 
 /// Why a node's value cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -47,8 +49,18 @@ pub(super) fn run_first(key: &[u8]) -> Option<Revision> {
     number.try_into().ok().map(u64::from_be_bytes).map(Revision::new)
 }
 
-pub(super) fn private_key(id: PrivateId) -> [u8; 17] {
-    let mut key = [PRIVATE; 17];
+/// Where a private value lies, sealed.
+pub(super) fn sealed_key(id: PrivateId) -> [u8; 17] {
+    private_key(SEALED, id)
+}
+
+/// Where a private value lies that was written before any was sealed.
+pub(super) fn plain_key(id: PrivateId) -> [u8; 17] {
+    private_key(PLAIN, id)
+}
+
+fn private_key(kind: u8, id: PrivateId) -> [u8; 17] {
+    let mut key = [kind; 17];
     for (to, from) in key.iter_mut().skip(1).zip(id.as_bytes()) {
         *to = *from;
     }

@@ -14,9 +14,11 @@ use crate::{OpenError, open::is_version};
 type Step = fn(&Db, &mut Batch) -> Result<(), sled::Error>;
 
 /// The steps: the first from version 1 to 2, and so on.
-const STEPS: &[Step] = &[name_the_writer];
+const STEPS: &[Step] = &[name_the_writer, name_the_writer];
 
-/// Version 2 says which program brought the store to its schema, so that an older one can name the newer.
+/// Version 2 says which program brought the store to its schema, so that an older one can name the newer. Version 3
+/// needs no other step: its log may hold actions that an older program would take for damage, and private values written
+/// from then on are sealed (see `veil`); older ones are read as they are.
 fn name_the_writer(_: &Db, batch: &mut Batch) -> Result<(), sled::Error> {
     batch.insert(WRITER_KEY, env!("CARGO_PKG_VERSION"));
     Ok(())

@@ -312,7 +312,7 @@ name = "x"
             ("kind = \"identity\"\n", "an identity comes from enrolment"),
             ("name = \"x\"\n", "1:1: `name` is no kind of object"),
             ("kind = \"person\"\nname = \"x\"\n", "1:1: a person lacks `contact`"),
-            ("kind = \"person\"\nname = \"x\"\ncontact = \"(erased)\"\n", "2:8: `contact` was erased"),
+            ("kind = \"person\"\nname = \"x\"\ncontact = \"(erased)\"\n", "2:8: `contact` is gone"),
             (
                 "[[application]]\nname = \"x\"\ninstances = 1.5\nowners = { busines = \"x\" }\nentitlements = [1]\n",
                 "4:12: `owners` has no field `busines`: did you mean `business`?",

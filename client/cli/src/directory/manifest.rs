@@ -192,9 +192,9 @@ impl Manifest {
     /// The object, unless it says that a text was erased instead of having one.
     pub(super) fn unless_erased(self) -> Result<Self, String> {
         match self.erased() {
-            Some(field) => {
-                Err(format!("`{field}` was erased, and `{ERASED}` only says so: write a new text"))
-            }
+            Some(field) => Err(format!(
+                "`{field}` is gone, and `{ERASED}` or `{MISSING}` only says so: write a new text"
+            )),
             None => Ok(self),
         }
     }
@@ -207,7 +207,7 @@ impl Manifest {
             Self::Person(person) => ("contact", &person.contact),
             Self::Vendor(_) | Self::Audience(_) | Self::Verifier(_) | Self::Identity(_) => return None,
         };
-        (text == ERASED).then_some(field)
+        [ERASED, MISSING].contains(&text.as_str()).then_some(field)
     }
 
     /// What it is called.
@@ -239,8 +239,9 @@ fn json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
-/// What the broker shows in place of a text that was erased.
+/// What the broker shows in place of a text that was erased, and of one that is not where it should be.
 const ERASED: &str = "(erased)";
+const MISSING: &str = "(missing)";
 
 #[cfg(test)]
 mod tests {
@@ -280,7 +281,7 @@ entitlements = [{ audience = "billing", scopes = ["invoices.read"] }]
         let missing = of(&APPLICATION.replace("environment = \"production\"\n", ""));
         assert!(missing.contains("environment"), "{missing}");
         let erased = of(&APPLICATION.replace("fetches invoices", ERASED));
-        assert!(erased.contains("`purpose` was erased"), "{erased}");
+        assert!(erased.contains("`purpose` is gone"), "{erased}");
         assert!(of("name = \"x\"").contains("kind"));
         assert!(of("kind = \"robot\"").contains("robot"));
         assert!(of("{\"kind\": \"vendor\", \"name\": 1}").contains("line 1"));

@@ -111,6 +111,7 @@ fn shape(page: Page, recorded: Option<(Revision, PastRefusal)>) -> shapes::Expla
             subject: refusal.subject.map(|subject| subject.to_string()),
             identity: (!refusal.identity.is_empty()).then_some(refusal.identity),
             count: refusal.count,
+            about: refusal.about.map(|node| node.to_string()),
         }),
     }
 }
@@ -122,8 +123,9 @@ fn text(explained: &shapes::Explanation, console: &Console) -> Text {
         let who = refusal.subject.as_deref().unwrap_or("somebody whom the broker does not know");
         let instance = refusal.identity.as_ref().map(|name| format!(", instance {name}")).unwrap_or_default();
         let times = if refusal.count > 1 { format!(", {} times", refusal.count) } else { String::new() };
+        let about = refusal.about.as_ref().map(|node| format!("about    {node}\n")).unwrap_or_default();
         let facts = format!(
-            "refusal  {}\nwhen     {}{times}\nwho      {who}{instance}\ncalled   {}\n\n",
+            "refusal  {}\nwhen     {}{times}\nwho      {who}{instance}\ncalled   {}\n{about}\n",
             refusal.revision, refusal.at, refusal.method
         );
         text = text.then(Ink::Plain, facts);

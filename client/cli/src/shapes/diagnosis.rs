@@ -30,6 +30,8 @@ pub(crate) struct PastRefusal {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) identity: Option<String>,
     pub(crate) count: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) about: Option<String>,
 }
 
 /// `doctor`
