@@ -198,6 +198,8 @@ async fn every_document_is_as_it_is_described() {
     reader.holds("export", "dana", "export vendor").await;
     reader.holds("export", "dana", "export vendor --no-revisions --out vendors.toml").await;
     reader.holds("ping", "dana", "ping").await;
+    every_document_of_the_log(&mut reader).await;
+    reader.holds("context add", "", "--context other context show").await;
     reader.holds("doctor", "dana", "doctor").await;
     reader.holds_lines("audit list", "dana", "audit list --all").await;
     reader.holds_lines("audit list", "dana", "audit tail").await;
@@ -211,6 +213,17 @@ async fn every_document_is_as_it_is_described() {
     reader.world.admin.end(&id("vendor:globex"), "").await.unwrap();
     reader.holds("list", "dana", "list vendor").await;
     every_verb_is_described(&mut reader).await;
+}
+
+async fn every_document_of_the_log(reader: &mut Reader) {
+    let file = reader.cli.folder().join("log.jsonl");
+    reader.holds("audit export", "dana", "audit export --out log.jsonl").await;
+    reader.holds("audit verify", "dana", "audit verify").await;
+    reader.holds("audit prove", "dana", "audit prove 3 --out 3.tlog-proof").await;
+    reader.holds_example("audit verify", 2, "dana", "audit verify 3.tlog-proof").await;
+    let whole = fs::read_to_string(&file).unwrap();
+    fs::write(&file, whole.replacen("rita", "tina", 1)).unwrap();
+    reader.holds_example("audit verify", 1, "dana", "audit verify log.jsonl").await;
 }
 
 /// The pages of the manual name every verb; each has a section, and each section that is not only a pointer was held.

@@ -116,11 +116,12 @@ impl Connection {
         &self.subject
     }
 
-    /// The channel, for calls that this crate does not make. It is the one of this moment: after a break or a renewal there
-    /// is another. The broker's log is not looked at before such calls, as it is before all others.
+    /// A channel for calls that this crate does not make, which finds its way back after a break. It is the one of this
+    /// moment: after a renewal there is another. Unlike the calls of this crate, those over it are not held against the log
+    /// that is known: call [`Connection::checkpoint`] where that matters.
     #[must_use]
     pub fn channel(&self) -> Channel {
-        self.current().channel()
+        self.current().open()
     }
 
     /// How it goes about its calls.

@@ -61,6 +61,11 @@ impl Link {
         self.channel.clone()
     }
 
+    /// Another channel by the same way, that nobody holds against the log.
+    pub(crate) fn open(&self) -> Channel {
+        self.way.open()
+    }
+
     /// The number of the certificate that it is made with.
     pub(crate) const fn revision(&self) -> Revision {
         self.revision

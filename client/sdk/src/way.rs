@@ -3,7 +3,7 @@
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -27,6 +27,8 @@ pub(crate) struct Way {
     broker: Address,
     endpoint: Endpoint,
     config: Arc<ClientConfig>,
+    /// One that is dialled again after a break; made if it is asked for.
+    open: OnceLock<Channel>,
 }
 
 impl Way {
@@ -42,7 +44,12 @@ impl Way {
         keep_alive: KeepAlive,
     ) -> Result<Self, Error> {
         let config = Arc::new(tls::client_config(trust, proof)?);
-        Ok(Self { broker: broker.clone(), endpoint: endpoint(broker, keep_alive)?, config })
+        Ok(Self {
+            broker: broker.clone(),
+            endpoint: endpoint(broker, keep_alive)?,
+            config,
+            open: OnceLock::new(),
+        })
     }
 
     /// Goes it now, and again after a break.
@@ -52,6 +59,12 @@ impl Way {
             connected.map_err(|error| Error::from_connecting(&self.broker.to_string(), &error))
         })
         .await
+    }
+
+    /// A channel that goes it whenever it has to, and that nobody holds against the log.
+    pub(crate) fn open(&self) -> Channel {
+        let make = || self.endpoint.connect_with_connector_lazy(service_fn(self.connector()));
+        self.open.get_or_init(make).clone()
     }
 
     /// Goes it once, now.

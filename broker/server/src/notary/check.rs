@@ -4,14 +4,11 @@
 use std::collections::HashMap;
 
 use daypass_credential::Revision;
-use daypass_log::{
-    Checkpoint, CheckpointError, Frontier, Hash, Root, SignedCheckpoint, Tile, TileSource, TilesError,
-    VerifierKey,
-};
+use daypass_log::{Checkpoint, CheckpointError, Frontier, Hash, Root, Tile, TileSource, TilesError};
 use daypass_store::{Store, StoreError};
 
 use super::{
-    Place, Subject,
+    Noted, Place, Subject,
     anchor::{self, AnchorError, Kept},
     hashes::{Hashes, WIDTH},
     head::{self, Head, HeadError},
@@ -37,22 +34,22 @@ pub(crate) enum StartError {
 /// How many entries are read at once.
 pub(super) const PAGE: usize = 512;
 
-/// What was found at a start, and can be gone on with.
-pub(super) struct Found {
-    /// Where the notary got to.
+/// Where the notary got to.
+pub(super) struct Start {
+    /// The newest tree that may have been signed.
     pub(super) head: Option<Root>,
-    /// The tree, if its files can be gone on with.
+    /// If its files can be gone on with.
     pub(super) tree: Option<Tree>,
-    /// The checkpoint in the anchor, and the key that signed it.
-    pub(super) anchored: Option<(SignedCheckpoint, VerifierKey)>,
+    /// The checkpoint of the anchor: good to be shown until there is a newer one, also if none can be written.
+    pub(super) anchored: Option<Noted>,
 }
 
-/// Looks at all that is known of the log.
+/// Looks where the notary got to.
 pub(super) async fn check(
     place: &Place,
     subject: &Subject<'_>,
     store: &dyn Store,
-) -> Result<Found, StartError> {
+) -> Result<Start, StartError> {
     let origin = key::origin(subject.issuer);
     let size = store.head().borrow().revision.get();
     let log = Log { origin: &origin, era: subject.era, previous: subject.previous, size };
@@ -78,16 +75,16 @@ pub(super) async fn check(
         tracing::warn!(anchor = %place.anchor.display(), "the anchor was missing, and is made anew");
     }
     let head = head.filter(|_| noted == Verdict::Continues).map(|head| head.root);
-    let anchored =
-        anchor.filter(|_| anchored == Verdict::Continues).and_then(|kept| opened(&kept.note, subject));
-    Ok(Found { head, tree, anchored })
+    let anchored = (anchored == Verdict::Continues).then(|| shown(note, subject, tree.as_ref())).flatten();
+    Ok(Start { head, tree, anchored })
 }
 
-/// The checkpoint in this note, with the key that signed it.
-fn opened(note: &[u8], subject: &Subject<'_>) -> Option<(SignedCheckpoint, VerifierKey)> {
-    let signed =
-        |key: &VerifierKey| Some((Checkpoint::open(note, std::slice::from_ref(key)).ok()?, key.clone()));
-    subject.keys.iter().find_map(signed)
+/// The anchor's checkpoint with the tree that it is of, where the files hold that.
+fn shown(note: &[u8], subject: &Subject<'_>, tree: Option<&Tree>) -> Option<Noted> {
+    let opened = |key| Some((Checkpoint::open(note, std::slice::from_ref(key)).ok()?, key.clone()));
+    let (signed, key) = subject.keys.iter().find_map(opened)?;
+    let tree = tree.filter(|tree| tree.size() >= signed.checkpoint().root().size)?;
+    Some(Noted { signed, key, hashes: tree.hashes().clone() })
 }
 
 /// The log, with its roots at the sizes that were known of it.

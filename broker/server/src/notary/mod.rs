@@ -32,7 +32,7 @@ use daypass_log::{Root, SignedCheckpoint, VerifierKey};
 use daypass_store::Store;
 use tokio::sync::{Notify, Semaphore, watch};
 
-use self::{anchor::Anchor, desk::Desk, tree::Tree};
+use self::{anchor::Anchor, desk::Desk};
 pub(crate) use self::{
     check::StartError,
     export::Export,
@@ -118,22 +118,14 @@ pub(crate) async fn open(
     log: Arc<dyn Store>,
     interval: Duration,
 ) -> Result<(Notary, Worker), StartError> {
-    let check::Found { head, tree, anchored } = check::check(&place, subject, &*log).await?;
+    let check::Start { head, tree, anchored } = check::check(&place, subject, &*log).await?;
     let anchor = Arc::new(Anchor::at(place.anchor));
-    // What was signed already is there at once: a disk that is full keeps nobody from asking for it.
-    let (publish, newest) = watch::channel(noted(anchored, tree.as_ref()));
     let desk = Desk { folder: place.folder, anchor: anchor.clone(), era: subject.era, head, tree };
+    let (publish, newest) = watch::channel(anchored.map(Arc::new));
     let (wanted, older) = (Arc::new(Notify::new()), Arc::new(Older::default()));
     let exports = Arc::new(Semaphore::new(EXPORTS));
     let worker = Worker::new(desk, log, publish, wanted.clone(), older.clone(), interval);
     Ok((Notary { newest, wanted, older, anchor, exports }, worker))
-}
-
-/// What the anchor holds, if the tree can show it.
-fn noted(anchored: Option<(SignedCheckpoint, VerifierKey)>, tree: Option<&Tree>) -> Option<Arc<Noted>> {
-    let ((signed, key), tree) = (anchored?, tree?);
-    let shown = signed.checkpoint().root().size <= tree.size();
-    shown.then(|| Arc::new(Noted { signed, key, hashes: tree.hashes().clone() }))
 }
 
 impl Notary {

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::{
     Noted, Place, StartError, Subject,
     anchor::Anchor,
-    check::{Found, PAGE, check},
+    check::{PAGE, Start, check},
     desk::{Desk, Trouble},
     key,
     tree::Tree,
@@ -102,7 +102,7 @@ impl Scene {
         let place = Place { folder: self.folder(), anchor: self.anchor() };
         let keys = self.keys();
         let subject = Subject { issuer: ISSUER, era: self.era, previous: self.previous, keys: &keys };
-        let Found { head, tree, .. } = check(&place, &subject, &*self.store).await?;
+        let Start { head, tree, .. } = check(&place, &subject, &*self.store).await?;
         let anchor = Arc::new(Anchor::at(place.anchor));
         Ok(Desk { folder: place.folder, anchor, era: self.era, head, tree })
     }
