@@ -279,3 +279,20 @@ async fn the_command_line_follows_until_it_is_told_to_stop() {
     let ended = tokio::task::spawn_blocking(move || interrupt(&mut child)).await.unwrap();
     assert_eq!(ended, Some(0), "that is how following ends");
 }
+
+#[tokio::test]
+async fn whoever_reads_has_a_place_for_as_long_as_it_reads() {
+    let world = World::new().await;
+    let identity = world.broker.home("dana").identity().unwrap();
+    let mut readers = Vec::new();
+    for _ in 0..16 {
+        readers.push(world.admin.events(&following(EventFilter::new())).await.unwrap());
+    }
+    assert_eq!(reason(world.admin.events(&EventQuery::default()).await), "busy");
+    assert!(world.admin.ping().await.is_ok(), "other calls have places of their own");
+    readers.pop();
+    // As soon as the broker has noticed that somebody left.
+    let patient = Options::with_retry(RetryPolicy::PATIENT);
+    let connection = Connection::open_with(&identity, &patient).await.unwrap();
+    assert!(connection.events(&EventQuery::default()).await.is_ok());
+}
