@@ -131,6 +131,7 @@ fn fits(kind: &str, value: &Value) -> bool {
         "names" => all(|text| text.parse::<Name>().is_ok()),
         "word" => is_word(text()),
         "words" => all(is_word),
+        "places" => all(|text| text.parse::<daypass_core::PrivateId>().is_ok()),
         "number" | "instant" | "seconds" => value.is_u64(),
         "flag" => *value == Value::Bool(true),
         "hash" => serde_json::from_value::<Digest>(value.clone()).is_ok(),

@@ -228,6 +228,7 @@ impl<P: Send + 'static> Reader<P> {
         if self.judged_at.elapsed() < PULSE {
             return Ok(());
         }
+        self.broker.notary.sound()?;
         let (caller, mut facts) = (&self.call.caller, Facts::default());
         let lineage = caller.lineage.nodes().iter().cloned().chain([caller.id()]).collect();
         self.broker.read(&mut facts, lineage).await?;
