@@ -100,6 +100,9 @@ async fn an_export_is_checked_elsewhere_with_the_key_alone_and_every_change_is_n
     let size = whole["revision"].as_u64().unwrap();
     assert!(whole["whole"] == true && size > 260, "{whole}");
 
+    let deep = scene.far("log.jsonl", &["--deep"]).await.json();
+    assert_eq!(deep, whole, "it also means what it says");
+
     let spoilt = |change: &dyn Fn(&mut Vec<String>)| {
         let mut lines = lines.clone();
         change(&mut lines);

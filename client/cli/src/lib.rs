@@ -70,7 +70,8 @@ async fn run(verb: Verb, said: &Said, console: &Console) -> Result<(), Failure> 
         Verb::Completions(wish) => manual::completions(&wish, console),
         Verb::Man(wish) => manual::man(&wish, console),
         Verb::Schema(wish) => directory::schema(&wish, console),
-        Verb::Audit(audit::Wish::Verify(wish)) => audit::verify(wish, said, console).await,
+        // It says by itself what it waits for: following the log is not waiting for the broker.
+        Verb::Audit(wish) => audit::run(wish, said, console).await,
         verb => {
             let _waiting = Progress::start(console, "waiting for the broker", None);
             run_with_broker(verb, said, console).await
@@ -108,7 +109,6 @@ async fn run_as(verb: Verb, home: &Home, console: &Console) -> Result<(), Failur
         Verb::List(wish) => directory::list(wish, home, console).await,
         Verb::Describe(wish) => directory::describe(wish, home, console).await,
         Verb::End(wish) => offboarding::run(wish, home, console).await,
-        Verb::Audit(wish) => audit::run(wish, home, console).await,
         Verb::Person(wish) => person::run(wish, home, console).await,
         Verb::Ping => diagnostics::ping(home, console).await,
         Verb::Quickstart(_)
@@ -119,6 +119,7 @@ async fn run_as(verb: Verb, home: &Home, console: &Console) -> Result<(), Failur
         | Verb::Completions(_)
         | Verb::Man(_)
         | Verb::Schema(_)
+        | Verb::Audit(_)
         | Verb::Doctor(_)
         | Verb::Explain(_)
         | Verb::Daypassd { .. } => Err(Failure::Internal("this verb came here by the wrong way".into())),

@@ -65,14 +65,14 @@ impl Progress {
         Self { state, told }
     }
 
-    /// So many steps are done.
-    pub(crate) fn reach(&self, done: u64) {
-        self.state.done.store(done, Ordering::Relaxed);
-    }
-
     /// One step more is done.
     pub(crate) fn advance(&self) {
         self.state.done.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many steps are done.
+    pub(crate) fn reach(&self, done: u64) {
+        self.state.done.store(done, Ordering::Relaxed);
     }
 }
 

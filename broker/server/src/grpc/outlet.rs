@@ -95,7 +95,7 @@ impl<T> Outlet<T> {
             // Nobody hears it.
             Err(Closed::Gone) => return,
             Err(Closed::Refused(refusal)) => {
-                let event = self.broker.refused(&self.call, &refusal).await;
+                let event = self.broker.refused(&self.call, &refusal, None).await;
                 End::Refused(status(&refusal, event))
             }
         };

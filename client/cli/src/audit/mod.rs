@@ -1,20 +1,21 @@
-//! The audit log, as everybody can check it: all of it as an export, whether it was changed, and that an event is in it.
+//! The log: checking it, as everybody can: all of it as an export, whether it was changed, and that an event is in it.
 
 mod export;
+mod finding;
 mod known;
 mod part;
 mod proof;
 mod prove;
 mod stream;
 mod verify;
-mod words;
 
 use clap::Subcommand;
-use daypass_sdk::Home;
 
-pub(crate) use verify::run as verify;
-
-use crate::{console::Console, failure::Failure};
+use crate::{
+    console::Console,
+    context::{Place, Said},
+    failure::Failure,
+};
 
 /// The log of everything that was done, and proof that nobody changed it.
 ///
@@ -35,11 +36,16 @@ Examples:
   daypass audit verify
   daypass audit prove 41";
 
-pub(crate) async fn run(wish: Wish, home: &Home, console: &Console) -> Result<(), Failure> {
+pub(crate) async fn run(wish: Wish, said: &Said, console: &Console) -> Result<(), Failure> {
+    let home = || -> Result<_, Failure> {
+        let place = Place::find(said)?;
+        place.check()?;
+        Ok(place.home)
+    };
     match wish {
-        Wish::Export(wish) => export::run(wish, home, console).await,
-        Wish::Prove(wish) => prove::run(wish, home, console).await,
-        // It may need no home, and comes another way.
-        Wish::Verify(_) => Err(Failure::Internal("this verb came here by the wrong way".into())),
+        Wish::Export(wish) => export::run(wish, &home()?, console).await,
+        // It may need no home.
+        Wish::Verify(wish) => verify::run(wish, said, console).await,
+        Wish::Prove(wish) => prove::run(wish, &home()?, console).await,
     }
 }
