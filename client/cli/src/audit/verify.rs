@@ -243,3 +243,53 @@ fn text(verdict: &shapes::LogVerdict, against: &Against) -> String {
     }
     lines.join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashMap, convert::Infallible};
+
+    use daypass_credential::Era;
+    use daypass_log::{Checkpoint, Edge, Hash, export};
+    use rcgen::{KeyPair, PKCS_ED25519, PublicKeyData as _, SigningKey as _};
+
+    use super::*;
+    use crate::{arguments::Format, paint::Color};
+
+    /// An export of these entries, and what it is to be held against.
+    fn export(entries: &[&[u8]]) -> (Vec<u8>, Against) {
+        let pair = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+        let key = VerifierKey::new("broker.example/log", pair.der_bytes().try_into().unwrap()).unwrap();
+        let (mut edge, mut tiles) = (Edge::new(), HashMap::new());
+        entries.iter().for_each(|entry| edge.append(Hash::leaf(entry), |_, _| {}));
+        tiles.extend(edge.partial().map(|(tile, hashes)| (tile, hashes.to_vec())));
+        let checkpoint = Checkpoint::new(key.name(), edge.root(), Era::new(1)).unwrap();
+        let sign = |text: &[u8]| Ok::<_, Infallible>(pair.sign(text).unwrap().try_into().unwrap());
+        let checkpoint = checkpoint.sign(&key, sign).unwrap();
+        let mut bytes = Vec::new();
+        export::write(&mut bytes, &checkpoint, &tiles, entries.iter().map(Ok::<_, Infallible>)).unwrap();
+        (bytes, Against::by_key(key))
+    }
+
+    fn found(bytes: &[u8], against: &Against, deep: bool) -> Option<(&'static str, Option<u64>)> {
+        let how = How { console: Console::new(Format::Json, Color::Never), deep };
+        let found = check(bytes, "it", against, &how).unwrap();
+        found.fault.map(|fault| (fault.word(), fault.first_bad().map(Revision::get)))
+    }
+
+    #[test]
+    fn what_was_signed_and_means_nothing_is_found_only_by_looking_at_it() {
+        let (bytes, against) = export(&[b"{\"v\":1}", b"{}"]);
+        assert_eq!(found(&bytes, &against, false), None);
+        assert_eq!(found(&bytes, &against, true), Some(("meaning", Some(1))));
+    }
+
+    #[test]
+    fn a_change_counts_more_than_what_is_meant() {
+        let (mut bytes, against) = export(&[b"{\"v\":1}", b"{\"v\":2}"]);
+        let last = bytes.len() - 3;
+        bytes[last] ^= 1;
+        for deep in [false, true] {
+            assert_eq!(found(&bytes, &against, deep), Some(("entry", Some(2))));
+        }
+    }
+}
