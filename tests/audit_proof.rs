@@ -100,6 +100,9 @@ async fn an_export_is_checked_elsewhere_with_the_key_alone_and_every_change_is_n
     let size = whole["revision"].as_u64().unwrap();
     assert!(whole["whole"] == true && size > 260, "{whole}");
 
+    let deep = scene.far("log.jsonl", &["--deep"]).await.json();
+    assert_eq!(deep, whole, "it also means what it says");
+
     let spoilt = |change: &dyn Fn(&mut Vec<String>)| {
         let mut lines = lines.clone();
         change(&mut lines);
@@ -208,17 +211,27 @@ async fn a_broker_that_was_put_back_is_named_by_every_verb() {
     scene.signed().await;
     assert_eq!(scene.dana("ping").await.code, 0, "so that the home has seen it");
     assert!(scene.world.broker.stop().await);
-    fs::remove_dir_all(&data).unwrap();
-    copy(&old, &data);
-    scene.world.broker.serve().await;
-    let ran = scene.dana("list vendor -o json").await;
-    let error: Value = serde_json::from_str(&ran.stderr).unwrap();
-    let error = &error["error"];
-    assert_eq!(
-        (ran.code, &error["kind"], &error["reason"]),
-        (3, &"refused".into(), &"log-older".into()),
-        "{ran:?}"
-    );
-    assert!(error["next"].as_str().unwrap().contains("operator"), "{error}");
-    assert_eq!(scene.world.broker.ended().await, Some(4), "it ends by itself");
+    for verb in ["list vendor", "audit verify", "doctor"] {
+        fs::remove_dir_all(&data).unwrap();
+        copy(&old, &data);
+        scene.world.broker.serve().await;
+        let ran = scene.dana(&format!("{verb} -o json")).await;
+        assert_eq!(ran.code, 3, "{ran:?}");
+        let said: Value = serde_json::from_str(&ran.stderr).unwrap();
+        if verb == "doctor" {
+            let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+            let check =
+                found["checks"].as_array().unwrap().iter().find(|check| check["name"] == "log").unwrap();
+            assert_eq!((&check["status"], &check["reason"]), (&"problem".into(), &"log-older".into()));
+        } else {
+            let error = &said["error"];
+            assert_eq!(
+                (&error["kind"], &error["reason"]),
+                (&"refused".into(), &"log-older".into()),
+                "{ran:?}"
+            );
+            assert!(error["next"].as_str().unwrap().contains("operator"), "{error}");
+        }
+        assert_eq!(scene.world.broker.ended().await, Some(4), "it ends by itself");
+    }
 }

@@ -230,7 +230,7 @@ async fn the_command_line_lists_what_fits_and_nothing_else() {
     let table = audit(&cli, &dana, "list --outcome refused").await;
     let said: Vec<&str> = table.stdout.lines().collect();
     assert_eq!(said.len(), 2, "{table:?}");
-    for word in ["application:sync", "refused: scope-not-entitled", "CredentialService/MintToken"] {
+    for word in ["application:sync", "refused: scope-not-entitled", "audience:billing"] {
         assert!(said[1].contains(word), "{table:?}");
     }
     let nothing = audit(&cli, &dana, "list --vendor nobody").await;

@@ -260,7 +260,11 @@ fn masked(text: &str) -> String {
             masked.push_str(" good for …\n");
             continue;
         }
-        let (mut rest, mut last) = (line, "");
+        let line = &match line.find(", seen 2") {
+            Some(begin) => format!("{}, seen TIME\n", &line[..begin]),
+            None => line.to_owned(),
+        };
+        let (mut rest, mut last) = (line.as_str(), "");
         while let Some((before, word, after)) = next_word(rest) {
             masked.push_str(before);
             masked.push_str(mask(last, before, word));

@@ -12,7 +12,7 @@ use daypass_log::{
 };
 use daypass_sdk::Home;
 
-use super::{known::Against, part::Part, stream, words};
+use super::{finding, known::Against, part::Part, stream};
 use crate::{
     console::Console,
     diagnostics::connect,
@@ -46,10 +46,12 @@ pub(crate) async fn run(wish: Wish, home: &Home, console: &Console) -> Result<()
         return Err(Failure::bad("standard output cannot take the log and a document about it")
             .then("name a file with --out, or leave -o json out"));
     }
+    let waiting = Progress::start(console, "waiting for the broker", None);
     let connection = connect(&home.identity()?).await?;
     let log = connection.checkpoint().await?;
     let against = Against::by_log(&log, home);
     let export = connection.export_log().await?;
+    drop(waiting);
     let (out, watched) = (wish.out.clone(), *console);
     let written = stream::through(export, move |input| {
         if to_stdout {
@@ -117,8 +119,8 @@ fn copy(
         );
     }
     let checkpoint = checked.or_else(|error| {
-        let fault = words::unreadable(error, "what the broker sent")?;
-        Err(words::not_whole(format!("what the broker sent is not its log: {fault}")))
+        let fault = finding::unreadable(error, "what the broker sent")?;
+        Err(finding::not_whole(format!("what the broker sent is not its log: {fault}")))
     })?;
     through.out.flush().map_err(|error| Failure::bad(format!("the log cannot be written: {error}")))?;
     Ok((checkpoint, through.bytes))

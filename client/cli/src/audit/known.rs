@@ -78,7 +78,7 @@ impl Against {
         }
     }
 
-    fn by_key(key: VerifierKey) -> Self {
+    pub(super) fn by_key(key: VerifierKey) -> Self {
         Self { key, key_from: "as given".to_owned(), known: None, known_from: NOTHING.to_owned() }
     }
 

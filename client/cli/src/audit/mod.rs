@@ -1,6 +1,7 @@
 //! The audit log: looking things up in it and following it; and proof, for everybody, that nobody changed it.
 
 mod export;
+mod finding;
 mod known;
 mod list;
 mod part;
@@ -11,7 +12,6 @@ mod stream;
 mod tail;
 mod verify;
 mod which;
-mod words;
 
 use clap::Subcommand;
 

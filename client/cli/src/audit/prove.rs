@@ -8,7 +8,7 @@ use daypass_log::Hash;
 use daypass_sdk::{Home, Proven, write_private};
 
 use super::proof;
-use crate::{console::Console, diagnostics::connect, failure::Failure, shapes};
+use crate::{console::Console, diagnostics::connect, failure::Failure, progress::Progress, shapes};
 
 /// Show an event, and prove that it is in the log.
 ///
@@ -38,6 +38,7 @@ fn revision(text: &str) -> Result<Revision, String> {
 }
 
 pub(crate) async fn run(wish: Wish, home: &Home, console: &Console) -> Result<(), Failure> {
+    let _waiting = Progress::start(console, "waiting for the broker", None);
     let connection = connect(&home.identity()?).await?;
     let proven = connection.prove(wish.revision).await?;
     if let Some(path) = &wish.out {

@@ -7,14 +7,20 @@ use std::{
 };
 
 use clap::Args;
+use daypass_core::{
+    Event,
+    replay::{Discrepancy, Replay},
+};
+use daypass_credential::Revision;
 use daypass_log::{
     Root, SignedCheckpoint, VerifierKey,
-    export::{Fault, ReadError, Reader},
+    export::{ReadError, Reader},
 };
 
 use super::{
+    finding::{self, Finding},
     known::{Against, Known, last},
-    proof, stream, words,
+    proof, stream,
 };
 use crate::{
     console::Console,
@@ -45,6 +51,10 @@ pub(crate) struct Wish {
     /// A checkpoint that the log has to continue: a file with it; or `none`, to check an old export by itself.
     #[arg(long, value_name = "FILE")]
     known: Option<Known>,
+    /// Check also what the events mean: that each fits what those before it left, and that nothing was minted that was not
+    /// alive. Takes longer, and memory for the directory.
+    #[arg(long)]
+    deep: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -55,15 +65,16 @@ Examples:
   daypass audit verify log.jsonl
   daypass audit verify log.jsonl --key 'broker.example/log+dbe13a5f+AddamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea'
   daypass audit verify old.jsonl --known none
+  daypass audit verify log.jsonl --deep
   zstd -dc log.jsonl.zst | daypass audit verify -";
 
 pub(crate) async fn run(wish: Wish, said: &Said, console: &Console) -> Result<(), Failure> {
-    let watched = *console;
+    let how = How { console: *console, deep: wish.deep };
     let (found, against) = match wish.file {
         Some(file) => {
             let against = Against::find(wish.key, wish.known.as_ref(), said)?;
             let held = against.clone();
-            let work = move || check_file(&file, &held, &watched);
+            let work = move || check_file(&file, &held, &how);
             let found = tokio::task::spawn_blocking(work).await;
             (found.map_err(|error| Failure::Internal(error.to_string()))??, against)
         }
@@ -77,11 +88,18 @@ pub(crate) async fn run(wish: Wish, said: &Said, console: &Console) -> Result<()
             let export = connection.export_log().await?;
             drop(waiting);
             let held = against.clone();
-            let checked = stream::through(export, move |input| check(input, "the broker", &held, &watched));
+            let checked = stream::through(export, move |input| check(input, "the broker", &held, &how));
             (checked.await?, against)
         }
     };
     show(&found, &against, console)
+}
+
+/// How it is to be looked at.
+struct How {
+    console: Console,
+    /// At what the events mean, too.
+    deep: bool,
 }
 
 /// What was looked at, and what was found.
@@ -89,12 +107,12 @@ struct Found {
     /// `export` or `proof`.
     kind: &'static str,
     checkpoint: Option<SignedCheckpoint>,
-    fault: Option<Fault>,
+    fault: Option<Finding>,
     /// What a proof shows.
     proven: Option<proof::Proof>,
 }
 
-fn check_file(path: &Path, against: &Against, console: &Console) -> Result<Found, Failure> {
+fn check_file(path: &Path, against: &Against, how: &How) -> Result<Found, Failure> {
     let shown = path.display().to_string();
     let failed = |error: io::Error| {
         Failure::bad(format!("cannot read `{shown}`: {error}")).then(advice::on_file(error.kind()))
@@ -107,35 +125,56 @@ fn check_file(path: &Path, against: &Against, console: &Console) -> Result<Found
     let mut first = Vec::new();
     input.by_ref().take(proof::HEAD_LEN).read_to_end(&mut first).map_err(failed)?;
     let whole = first.as_slice().chain(input);
-    if first == proof::HEAD {
-        check_proof(whole, &shown, against)
-    } else {
-        check(whole, &shown, against, console)
-    }
-}
-
-fn check(input: impl Read, from: &str, against: &Against, console: &Console) -> Result<Found, Failure> {
-    let mut checkpoint = None;
-    match read(input, against, console, &mut checkpoint) {
-        Ok(()) => Ok(Found { kind: "export", checkpoint, fault: None, proven: None }),
-        Err(error) => {
-            let fault = Some(words::unreadable(error, from)?);
-            Ok(Found { kind: "export", checkpoint, fault, proven: None })
+    match first == proof::HEAD {
+        true if how.deep => {
+            Err(Failure::bad("a proof holds one event, whose meaning hangs on those before it")
+                .then("leave --deep out, or check an export"))
         }
+        true => check_proof(whole, &shown, against),
+        false => check(whole, &shown, against, how),
     }
 }
 
-/// Reads it to the end, without looking into the entries: they are bytes that were signed, or were not.
+fn check(input: impl Read, from: &str, against: &Against, how: &How) -> Result<Found, Failure> {
+    let mut checkpoint = None;
+    let fault = match read(input, against, how, &mut checkpoint) {
+        Ok(found) => found.map(Finding::Meaning),
+        Err(error) => Some(Finding::Fault(finding::unreadable(error, from)?)),
+    };
+    Ok(Found { kind: "export", checkpoint, fault, proven: None })
+}
+
+/// Reads it to the end. Unless their meaning is asked for, nobody looks into the entries: they are bytes that were signed,
+/// or were not.
 fn read(
     input: impl Read,
     against: &Against,
-    console: &Console,
+    how: &How,
     checkpoint: &mut Option<SignedCheckpoint>,
-) -> Result<(), ReadError> {
-    let reader = Reader::new(input, std::slice::from_ref(&against.key), against.known)?;
+) -> Result<Option<Discrepancy>, ReadError> {
+    let mut reader = Reader::new(input, std::slice::from_ref(&against.key), against.known)?;
     let signed = checkpoint.insert(reader.checkpoint().clone());
-    let progress = Progress::start(console, "checking the log", Some(signed.checkpoint().root().size));
-    reader.verify(|revision| progress.reach(revision.get())).map(drop)
+    let progress = Progress::start(&how.console, "checking the log", Some(signed.checkpoint().root().size));
+    if !how.deep {
+        return reader.verify(|revision| progress.reach(revision.get())).map(|_| None);
+    }
+    let (mut replay, mut first) = (Replay::default(), None);
+    while let Some((revision, event)) = reader.next_entry()? {
+        progress.reach(revision.get());
+        // What was changed counts more than what is meant: it is read to its end.
+        if first.is_none() {
+            first = follow(&mut replay, revision, event).err();
+        }
+    }
+    Ok(first)
+}
+
+fn follow(replay: &mut Replay, revision: Revision, event: &[u8]) -> Result<(), Discrepancy> {
+    let event = Event::from_bytes(event).map_err(|error| Discrepancy {
+        revision,
+        what: format!("it is no event that is known here: {error}"),
+    })?;
+    replay.take(revision, &event)
 }
 
 fn check_proof(input: impl Read, from: &str, against: &Against) -> Result<Found, Failure> {
@@ -143,7 +182,7 @@ fn check_proof(input: impl Read, from: &str, against: &Against) -> Result<Found,
     let checked = proof.check(&against.key);
     let (checkpoint, fault) = match checked {
         Ok(checkpoint) => (Some(checkpoint), None),
-        Err(fault) => (None, Some(fault)),
+        Err(fault) => (None, Some(Finding::Fault(fault))),
     };
     let proven = fault.is_none().then_some(proof);
     Ok(Found { kind: "proof", checkpoint, fault, proven })
@@ -154,7 +193,7 @@ fn show(found: &Found, against: &Against, console: &Console) -> Result<(), Failu
     console.show(&shape, || text(&shape, against))?;
     match &found.fault {
         None => Ok(()),
-        Some(fault) => Err(words::not_whole(format!("the log is not whole: {fault}"))),
+        Some(fault) => Err(fault.failure()),
     }
 }
 
@@ -172,9 +211,9 @@ fn shape(found: &Found, against: &Against) -> shapes::LogVerdict {
         known: against.known.map(|known| last(known).get()).filter(|_| found.kind == "export"),
         proven: found.proven.as_ref().map(proof::Proof::shape),
         fault: found.fault.as_ref().map(|fault| shapes::LogFault {
-            kind: words::word(fault),
+            kind: fault.word(),
             message: fault.to_string(),
-            first_bad: fault.first_bad().map(daypass_credential::Revision::get),
+            first_bad: fault.first_bad().map(Revision::get),
         }),
     }
 }
@@ -183,7 +222,7 @@ fn text(verdict: &shapes::LogVerdict, against: &Against) -> String {
     let mut lines = Vec::new();
     match (&verdict.fault, &verdict.proven, verdict.revision) {
         (Some(fault), _, _) => {
-            lines.push("not whole".to_owned());
+            lines.push(if fault.kind == "meaning" { "whole, but not valid" } else { "not whole" }.to_owned());
             if let Some(first) = fault.first_bad {
                 lines.push(format!("first bad    revision {first}"));
             }
@@ -203,4 +242,54 @@ fn text(verdict: &shapes::LogVerdict, against: &Against) -> String {
         lines.push(format!("known        {}", against.known_from));
     }
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashMap, convert::Infallible};
+
+    use daypass_credential::Era;
+    use daypass_log::{Checkpoint, Edge, Hash, export};
+    use rcgen::{KeyPair, PKCS_ED25519, PublicKeyData as _, SigningKey as _};
+
+    use super::*;
+    use crate::{arguments::Format, paint::Color};
+
+    /// An export of these entries, and what it is to be held against.
+    fn export(entries: &[&[u8]]) -> (Vec<u8>, Against) {
+        let pair = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+        let key = VerifierKey::new("broker.example/log", pair.der_bytes().try_into().unwrap()).unwrap();
+        let (mut edge, mut tiles) = (Edge::new(), HashMap::new());
+        entries.iter().for_each(|entry| edge.append(Hash::leaf(entry), |_, _| {}));
+        tiles.extend(edge.partial().map(|(tile, hashes)| (tile, hashes.to_vec())));
+        let checkpoint = Checkpoint::new(key.name(), edge.root(), Era::new(1)).unwrap();
+        let sign = |text: &[u8]| Ok::<_, Infallible>(pair.sign(text).unwrap().try_into().unwrap());
+        let checkpoint = checkpoint.sign(&key, sign).unwrap();
+        let mut bytes = Vec::new();
+        export::write(&mut bytes, &checkpoint, &tiles, entries.iter().map(Ok::<_, Infallible>)).unwrap();
+        (bytes, Against::by_key(key))
+    }
+
+    fn found(bytes: &[u8], against: &Against, deep: bool) -> Option<(&'static str, Option<u64>)> {
+        let how = How { console: Console::new(Format::Json, Color::Never), deep };
+        let found = check(bytes, "it", against, &how).unwrap();
+        found.fault.map(|fault| (fault.word(), fault.first_bad().map(Revision::get)))
+    }
+
+    #[test]
+    fn what_was_signed_and_means_nothing_is_found_only_by_looking_at_it() {
+        let (bytes, against) = export(&[b"{\"v\":1}", b"{}"]);
+        assert_eq!(found(&bytes, &against, false), None);
+        assert_eq!(found(&bytes, &against, true), Some(("meaning", Some(1))));
+    }
+
+    #[test]
+    fn a_change_counts_more_than_what_is_meant() {
+        let (mut bytes, against) = export(&[b"{\"v\":1}", b"{\"v\":2}"]);
+        let last = bytes.len() - 3;
+        bytes[last] ^= 1;
+        for deep in [false, true] {
+            assert_eq!(found(&bytes, &against, deep), Some(("entry", Some(2))));
+        }
+    }
 }
