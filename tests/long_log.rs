@@ -45,7 +45,7 @@ async fn a_long_log_is_verified_offline_in_constant_memory() {
     let of_whole = median(&whole, &key);
     let hashed = middle((0..ROUNDS).map(|_| hash(&whole)).collect());
     support::show(&json!({
-        "events": said(&whole, &key)["events"],
+        "events": said(&whole, &key)["revision"],
         "verify_ms": of_whole.millis.round(),
         "sha256_ms": hashed.round(),
         "ratio": of_whole.millis / hashed,
