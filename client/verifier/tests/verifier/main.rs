@@ -9,10 +9,16 @@
     reason = "tests"
 )]
 
+mod bundles;
 mod certificates;
 #[path = "../../../../broker/issuer/tests/common/mod.rs"]
 #[allow(dead_code, reason = "shared with the issuer's own tests")]
 mod common;
+mod feeds;
 mod forge;
+mod freshness;
+mod keys;
+mod log;
 mod rig;
+mod tampering;
 mod tokens;
