@@ -19,6 +19,7 @@ mod forge;
 mod freshness;
 mod keys;
 mod log;
+mod properties;
 mod rig;
 mod tampering;
 mod tokens;
