@@ -22,8 +22,8 @@ use rig::{Rig, at, published};
 use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, UnparsedPublicKey, VerificationAlgorithm};
 
 /// How many credentials a round checks, each another one, and how many rounds there are.
-const MANY: u64 = 400;
-const ROUNDS: usize = 60;
+const MANY: u64 = 50;
+const ROUNDS: usize = 400;
 
 struct Case {
     rig: Rig,
@@ -91,7 +91,7 @@ impl Case {
     }
 
     /// Microseconds each: bare, token unseen, token seen, certificate unseen, certificate seen. The rounds of each are
-    /// taken in turn, so that what disturbs one disturbs all; the median is told.
+    /// taken in turn, and the least is told, as noise only adds.
     fn measure(&self) -> [f64; 5] {
         let mut times: [Vec<f64>; 5] = Default::default();
         for _ in 0..ROUNDS {
@@ -102,10 +102,7 @@ impl Case {
             times[3].push(timed(|| self.check_certificates(&verifier)));
             times[4].push(timed(|| self.check_certificates(&verifier)));
         }
-        times.map(|mut times| {
-            times.sort_by(f64::total_cmp);
-            times[times.len() / 2]
-        })
+        times.map(|times| times.into_iter().fold(f64::MAX, f64::min))
     }
 }
 
