@@ -152,6 +152,12 @@ mod tests {
     }
 
     #[test]
+    fn a_verifier_is_shared_between_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Verifier>();
+    }
+
+    #[test]
     fn without_a_view_nothing_is_accepted() {
         let verifier = Verifier::new(["billing".parse().unwrap()], &Options::default()).unwrap();
         let now = Moment { boot: 0, wall: daypass_credential::Timestamp::ZERO };

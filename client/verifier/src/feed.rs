@@ -37,6 +37,8 @@ pub struct Feed {
     former: Vec<Era>,
     /// What the stream said could not be true, so that its position means nothing: only a snapshot helps.
     doubtful: bool,
+    /// This stream has not shown yet that its log extends the checkpoint: until then no echo counts.
+    owes_proof: bool,
 }
 
 /// How far the stream is.
@@ -74,6 +76,7 @@ impl Feed {
     pub fn connected(&mut self) -> Hello {
         self.stage = Stage::Opening;
         self.freshness.begin();
+        self.owes_proof = self.checkpoint.is_some();
         Hello {
             known: self.known(),
             snapshot: self.state.is_none() || self.doubtful,
@@ -138,26 +141,39 @@ impl Feed {
             Event::Resumed { era, at } => self.resume(era, at),
             Event::Cut { cut, leaf } => {
                 let state = self.following("a cut")?;
-                state.move_to(Position { revision: cut.at, leaf })?;
+                let at = Position { revision: cut.at, leaf };
+                state.check_move(at)?;
+                state.position = at;
                 state.cuts.apply(cut);
                 Ok(true)
             }
             Event::Horizon(horizon) => Ok(self.following("a horizon")?.cuts.raise(horizon)),
             Event::Keys { bundle, at } => {
                 let state = self.following("keys")?;
-                let moved = state.move_to(at)?;
-                Ok(state.take_keys(bundle)? || moved)
+                let moves = state.check_move(at)?;
+                let differ = state.take_keys(bundle)?;
+                state.position = at;
+                Ok(moves || differ)
             }
             Event::Checkpoint { note, proof } => {
                 let bundle = self.following("a checkpoint")?.bundle.clone();
                 self.checkpoint = Some(log::follow(self.checkpoint.as_ref(), &bundle, &note, &proof)?);
+                self.owes_proof = false;
                 Ok(false)
             }
-            Event::Echo(Echo { counter, head }) => {
-                let moved = self.following("an echo")?.move_to(head)?;
-                Ok(self.freshness.echoed(counter)? || moved)
-            }
+            Event::Echo(echo) => self.echo(echo),
         }
+    }
+
+    /// An echo proves something only if the head that was read is that of the log which is followed.
+    fn echo(&mut self, Echo { counter, head }: Echo) -> Result<bool, FeedError> {
+        let moves = self.following("an echo")?.check_move(head)?;
+        if self.owes_proof {
+            return Err(FeedError::Unproven);
+        }
+        let proves = self.freshness.echoed(counter)?;
+        self.following("an echo")?.position = head;
+        Ok(proves || moves)
     }
 
     /// The state, if the stream is where things follow one another.
@@ -212,8 +228,8 @@ impl Feed {
 }
 
 impl State {
-    /// Goes on to a later place in the log, or stays; true if it went on.
-    fn move_to(&mut self, at: Position) -> Result<bool, FeedError> {
+    /// May it go on to this place in the log, or stay? True if that is later.
+    fn check_move(&self, at: Position) -> Result<bool, FeedError> {
         let known = self.position;
         if at.revision < known.revision {
             return Err(FeedError::Older { known: known.revision, found: at.revision });
@@ -221,7 +237,6 @@ impl State {
         if at.revision == known.revision && at.leaf != known.leaf {
             return Err(FeedError::Forked(at.revision));
         }
-        self.position = at;
         Ok(at.revision > known.revision)
     }
 }

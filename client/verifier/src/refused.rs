@@ -125,3 +125,54 @@ impl From<Dead> for Refused {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// One of each, in the order of the enum.
+    fn all() -> Vec<Refused> {
+        use Refused as R;
+        vec![
+            R::NotReady,
+            R::TooLong,
+            R::Malformed,
+            R::UnknownKey,
+            R::WrongType,
+            R::WrongAlgorithm,
+            R::StrangeHeader,
+            R::BadSignature,
+            R::OtherIssuer,
+            R::Inconsistent,
+            R::OtherEra,
+            R::OutlivesKey,
+            R::Expired,
+            R::NotYet,
+            R::BelowHorizon,
+            R::OtherAudience,
+            R::CertificateMissing,
+            R::OtherCertificate,
+            R::Certificate(Box::new(R::Expired)),
+            R::Scope("a".parse().unwrap()),
+            R::Cut { node: "vendor:a".parse().unwrap(), cut: Revision::new(1) },
+            R::Stale,
+        ]
+    }
+
+    #[test]
+    fn each_reason_has_a_word_of_its_own() {
+        let words: BTreeSet<_> = all().iter().map(Refused::word).collect();
+        assert_eq!(words.len(), all().len());
+        assert!(words.iter().all(|word| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+    }
+
+    #[test]
+    fn the_text_has_no_capital_and_no_full_stop() {
+        for refused in all() {
+            let text = refused.to_string();
+            assert!(!text.ends_with('.') && !text.starts_with(char::is_uppercase), "{text}");
+        }
+    }
+}

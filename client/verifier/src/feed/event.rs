@@ -58,7 +58,8 @@ pub enum Event {
     Checkpoint {
         /// The signed note.
         note: Vec<u8>,
-        /// That it begins with the one named in [`Hello`], or else with the one before; empty if there was none.
+        /// That it begins with the one named in [`Hello`], or else with the one before; empty if there was none. Where
+        /// one was named, nothing is fresh before this came over the new stream.
         proof: Vec<Hash>,
     },
     /// The answer to a counter.
@@ -152,6 +153,9 @@ pub enum FeedError {
     /// A checkpoint that does not extend the one before: the log was changed or shortened.
     #[error("the checkpoint does not extend the one before")]
     Inconsistent(#[from] ProofError),
+    /// An echo before the stream showed that its log extends the checkpoint that is known.
+    #[error("the broker has not shown that its log extends the checkpoint that is known")]
+    Unproven,
     /// An echo of what was never sent.
     #[error(transparent)]
     Echo(#[from] UnknownCounter),
@@ -168,7 +172,8 @@ impl FeedError {
             | Self::Superseded(_)
             | Self::Keys(_)
             | Self::Checkpoint(_)
-            | Self::Inconsistent(_) => true,
+            | Self::Inconsistent(_)
+            | Self::Unproven => true,
             Self::OutOfPlace(_)
             | Self::OtherPlace { .. }
             | Self::NotWhole(_)

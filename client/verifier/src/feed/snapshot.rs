@@ -111,6 +111,7 @@ impl Feed {
         if let Some((left, _)) = self.known().filter(|(known, _)| *known != era) {
             self.former.push(left);
             self.checkpoint = None;
+            self.owes_proof = false;
             self.freshness.forget();
         }
         let mut taken = Cuts::new(era);

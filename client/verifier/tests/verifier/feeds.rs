@@ -211,6 +211,38 @@ fn an_echo_moves_the_place_to_the_head_that_was_read() {
 }
 
 #[test]
+fn what_is_refused_leaves_the_place_as_it_was() {
+    let (broker, mut rig, _) = known();
+    let never = daypass_verifier::Counter(77);
+    assert!(rig.take(Event::Echo(Echo { counter: never, head: place(150) })).is_err());
+    assert_eq!(rig.feed.applied(), Some(place(100)));
+    let (_, mut rig, _) = known();
+    let other = Published { issuer: "https://other.example".to_owned(), ..real(&broker) };
+    assert!(rig.keys(other, 150).is_err());
+    assert_eq!(rig.feed.applied(), Some(place(100)));
+    let (broker, mut rig, _) = known();
+    let counter = rig.feed.ask(at(40_000)).unwrap();
+    assert!(rig.take(Event::Echo(Echo { counter, head: place(99) })).is_err());
+    rig.feed.connected();
+    rig.snapshot(real(&broker), 100, Vec::new(), 0).unwrap();
+    assert_eq!(rig.verifier.view().unwrap().age(at(40_001)), Some(40_001), "that echo proved nothing");
+}
+
+#[test]
+fn a_view_judges_by_its_horizon_before_the_sets_forget() {
+    let (_, mut rig, der) = known();
+    rig.cut("vendor:other", 150).unwrap();
+    let shown = rig.show_certificate(&der, at(1)).unwrap();
+    let expires = shown.expires();
+    // Not far enough for the sets to be swept.
+    rig.take(Event::Horizon(daypass_credential::Timestamp::from_millis(expires.as_millis() - 1))).unwrap();
+    assert_eq!(rig.verifier.view().unwrap().judge(&shown.rests()), Ok(()));
+    rig.take(Event::Horizon(expires)).unwrap();
+    let judged = rig.verifier.view().unwrap().judge(&shown.rests());
+    assert_eq!(judged, Err(daypass_credential::Dead::BelowHorizon));
+}
+
+#[test]
 fn another_era_changes_keys_and_cuts_in_one_step_and_the_one_before_never_returns() {
     let (broker, mut rig, der) = known();
     rig.cut("vendor:acme", 150).unwrap();

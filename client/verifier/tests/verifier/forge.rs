@@ -13,7 +13,7 @@ use ring::{
 
 use crate::{
     common::{END, NOW, name, realm},
-    rig::{ERA, LIMIT},
+    rig::{ERA, LIMIT, Rig},
 };
 
 /// A token key whose private half is here.
@@ -171,4 +171,10 @@ pub(crate) fn published(signers: &[(&str, &Signer)], authorities: &[(&str, &Auth
 /// An audience without CAs, for tokens alone.
 pub(crate) fn audience(audience: &str) -> PublishedAudience {
     PublishedAudience { name: name(audience), staleness: LIMIT, anchors: Vec::new() }
+}
+
+/// A verifier that trusts a key whose private half is here.
+pub(crate) fn trusting(signer: &Signer) -> Rig {
+    let audiences = vec![audience("billing"), audience("payroll")];
+    Rig::following_with(Published { audiences, ..published(&[("k1", signer)], &[]) })
 }

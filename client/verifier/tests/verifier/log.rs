@@ -12,7 +12,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
 use crate::{
     common::Broker,
-    rig::{ERA, Rig, place, published},
+    rig::{ERA, Rig, at, place, published},
 };
 
 const ORIGIN: &str = "broker.example/log";
@@ -132,6 +132,34 @@ fn a_store_behind_what_its_log_signed_is_refused() {
     assert_eq!(again(149), Err(older(149)));
     let shrunk = FeedError::Inconsistent(ProofError::Shrunk { from: 150, to: 120 });
     assert_eq!(again(150), Err(shrunk));
+}
+
+#[test]
+fn a_new_stream_proves_nothing_before_it_shows_that_its_log_extends_what_was_signed() {
+    let (broker, log, other) = (Broker::new(), Log::of(150, "a"), Log::of(150, "b"));
+    let reconnected = || {
+        let mut rig = following(&broker);
+        rig.take(log.event(0, 120)).unwrap();
+        rig.refresh(120, at(1)).unwrap();
+        rig.feed.connected();
+        rig
+    };
+    // Put back to before the checkpoint, and gone on with until it is longer: no place that is known tells them apart.
+    let mut rig = reconnected();
+    rig.snapshot(keys(&broker), 130, Vec::new(), 0).unwrap();
+    assert_eq!(rig.refresh(130, at(20_000)), Err(FeedError::Unproven));
+    let mut rig = reconnected();
+    rig.snapshot(keys(&broker), 130, Vec::new(), 0).unwrap();
+    let forked = FeedError::Inconsistent(ProofError::EarlierRoot);
+    assert_eq!(rig.take(other.event(120, 130)), Err(forked));
+    assert_eq!(rig.verifier.view().unwrap().age(at(20_001)), Some(20_000), "proven by the stream before");
+    for to in [120, 130] {
+        let mut rig = reconnected();
+        rig.take(Event::Resumed { era: ERA, at: place(120) }).unwrap();
+        rig.take(log.event(120, to)).unwrap();
+        rig.refresh(130, at(20_000)).unwrap();
+        assert_eq!(rig.verifier.view().unwrap().age(at(20_001)), Some(1));
+    }
 }
 
 #[test]

@@ -4,14 +4,12 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use daypass_credential::{Cut, Era, NodeId, Revision, Timestamp};
-use daypass_verifier::{
-    Algorithm, Bundle, Counter, Echo, Event, FeedError, Moment, Part, Published, Refused, SKEW,
-};
+use daypass_verifier::{Counter, Echo, Event, FeedError, Moment, Part, Refused, SKEW};
 use proptest::prelude::*;
 
 use crate::{
-    common::{NOW, realm},
-    forge::{Signer, audience},
+    common::NOW,
+    model::{Arrived, Broker, Change, Minted, vendor},
     rig::{LIMIT, Rig, place},
 };
 
@@ -72,50 +70,6 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A token, and what became of it.
-struct Minted {
-    text: String,
-    era: u64,
-    rev: u64,
-    exp: u64,
-    iat: u64,
-    nodes: HashSet<NodeId>,
-    kid: String,
-    /// When the broker ended something that it rests on, or its key, or its era.
-    ended: Option<u64>,
-    /// It was refused for something that does not pass.
-    dead: bool,
-}
-
-#[derive(Clone)]
-enum Change {
-    Cut(Cut),
-    Keys(Vec<String>),
-}
-
-/// The broker, by plain memory of everything. Its eras are counted.
-struct Broker {
-    era: u64,
-    head: u64,
-    horizon: u64,
-    changes: Vec<(u64, Change)>,
-    signers: HashMap<String, Signer>,
-    /// The keys in use, the signing one last.
-    keys: Vec<String>,
-    /// The latest expiry issued under each node.
-    latest: HashMap<NodeId, u64>,
-}
-
-/// What reached the verifier, by plain memory of everything.
-struct Arrived {
-    era: u64,
-    cuts: Vec<Cut>,
-    horizon: u64,
-    keys: Vec<String>,
-    /// When the newest counter was sent that was echoed.
-    proven: Option<Moment>,
-}
-
 struct World {
     boot: u64,
     clock_off: i64,
@@ -132,84 +86,6 @@ struct World {
     served: usize,
     /// What arrived of a snapshot that is not whole yet.
     snapshot: Vec<(Part, Vec<String>)>,
-}
-
-fn vendor(n: u8) -> NodeId {
-    format!("vendor:v{n}").parse().unwrap()
-}
-
-impl Broker {
-    fn new(era: u64) -> Self {
-        let mut broker = Self {
-            era,
-            head: 1,
-            horizon: 0,
-            changes: Vec::new(),
-            signers: HashMap::new(),
-            keys: Vec::new(),
-            latest: HashMap::new(),
-        };
-        broker.add_key();
-        broker
-    }
-
-    fn add_key(&mut self) {
-        let kid = format!("k{}", self.signers.len());
-        self.signers.insert(kid.clone(), Signer::new(Algorithm::EdDsa));
-        self.keys.push(kid);
-    }
-
-    fn bundle(&self, keys: &[String]) -> Bundle {
-        let published = Published {
-            era: Era::new(self.era),
-            issuer: realm().issuer,
-            domain: realm().domain,
-            tokens: keys.iter().map(|kid| self.signers[kid].published(kid)).collect(),
-            audiences: vec![audience("billing")],
-            log_keys: Vec::new(),
-        };
-        Bundle::open(published).unwrap()
-    }
-
-    /// The state at a revision: the cuts that still matter, and the keys.
-    fn snapshot(&self, at: u64) -> Vec<(Event, Vec<String>)> {
-        let before = || self.changes.iter().filter(|(rev, _)| *rev <= at);
-        let cuts = before().filter_map(|(_, change)| match change {
-            Change::Cut(cut) if cut.until > Timestamp::from_secs(self.horizon) => Some(cut.clone()),
-            Change::Cut(_) | Change::Keys(_) => None,
-        });
-        let cuts: Vec<Cut> = cuts.collect();
-        let keys = before().rev().find_map(|(_, change)| match change {
-            Change::Keys(keys) => Some(keys.clone()),
-            Change::Cut(_) => None,
-        });
-        let keys = keys.unwrap_or_else(|| vec!["k0".to_owned()]);
-        let count = cuts.len() as u64;
-        let plain = |event| (event, Vec::new());
-        vec![
-            plain(Event::SnapshotBegin { era: Era::new(self.era), at: place(at) }),
-            plain(Event::Part(Part::Cuts(cuts))),
-            plain(Event::Part(Part::Horizon(Timestamp::from_secs(self.horizon)))),
-            (Event::Part(Part::Keys(self.bundle(&keys))), keys),
-            plain(Event::SnapshotEnd { cuts: count }),
-        ]
-    }
-}
-
-impl Arrived {
-    fn take(&mut self, event: Event, keys: Vec<String>, sent: &HashMap<Counter, Moment>) {
-        match event {
-            Event::Cut { cut, .. } => self.cuts.push(cut),
-            Event::Horizon(horizon) => self.horizon = self.horizon.max(horizon.as_secs()),
-            Event::Keys { .. } => self.keys = keys,
-            Event::Echo(Echo { counter, .. }) => {
-                let sent = sent[&counter];
-                let newer = self.proven.is_none_or(|proven| sent.boot >= proven.boot);
-                self.proven = if newer { Some(sent) } else { self.proven };
-            }
-            _ => {}
-        }
-    }
 }
 
 impl World {
