@@ -3,7 +3,10 @@
 use daypass_credential::{Era, Revision, Timestamp};
 use daypass_issuer::{KeyRing, Realm};
 use daypass_verifier::{Refused, SKEW};
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyUsagePurpose,
+};
 
 use crate::{
     common::{Broker, NOW, REV, csr, realm},
@@ -130,6 +133,13 @@ fn what_a_ca_of_ours_would_never_sign_is_refused() {
     check("no key usage", form(), &|leaf| leaf.key_usages = Vec::new());
     check("two names", form(), &|leaf| {
         leaf.subject_alt_names.push(uri("spiffe://daypass.example/application/other"));
+    });
+    check("two lists of names", form(), &|leaf| {
+        let good = b"spiffe://daypass.example/application/sync".as_slice();
+        let length = u8::try_from(good.len()).unwrap();
+        let names = [&[0x30, length + 2, 0x86, length], good].concat();
+        leaf.subject_alt_names = vec![uri("spiffe://daypass.example/application/other")];
+        leaf.custom_extensions.push(CustomExtension::from_oid_content(&[2, 5, 29, 17], names));
     });
     check("no name", form(), &|leaf| leaf.subject_alt_names = Vec::new());
     check("another domain", form(), &|leaf| {

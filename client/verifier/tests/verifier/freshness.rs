@@ -217,4 +217,6 @@ fn counters_without_an_echo_do_not_pile_up() {
     assert_eq!(freshness.proven(), None);
     assert_eq!(freshness.echoed(all[999]), Ok(true));
     assert_eq!(freshness.proven(), Some(at(1_000)));
+    assert_eq!(freshness.echoed(all[500]), Ok(false));
+    assert_eq!(freshness.proven(), Some(at(1_000)), "what is proven stays proven");
 }

@@ -171,6 +171,7 @@ fn another_era_begins_another_log() {
     rig.feed.connected();
     rig.snapshot(Published { era: next, ..keys(&other) }, 3, Vec::new(), 0).unwrap();
     assert!(rig.feed.checkpoint().is_none());
+    assert_eq!(rig.refresh(3, at(1)), Ok(true), "what the old log signed cannot be extended by the new one");
     let note = Log::of(3, "b").note(3, next, &pair(7));
     rig.take(Event::Checkpoint { note, proof: Vec::new() }).unwrap();
     let Memory { era, checkpoint, .. } = rig.feed.memory().unwrap();
