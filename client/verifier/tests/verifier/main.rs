@@ -14,6 +14,7 @@ mod certificates;
 #[path = "../../../../broker/issuer/tests/common/mod.rs"]
 #[allow(dead_code, reason = "shared with the issuer's own tests")]
 mod common;
+mod eras;
 mod feeds;
 mod forge;
 mod forms;
