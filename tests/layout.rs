@@ -27,6 +27,8 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     ("issuer", "broker/issuer", &["credential", "core"]),
     ("broker", "broker/server", &["credential", "log", "core", "store", "issuer", "proto"]),
     ("log", "client/log", &["credential"]),
+    // Broker crates for its tests alone: `the_verifier_runs_without_the_broker`.
+    ("verifier", "client/verifier", &["credential", "log", "core", "issuer"]),
     ("sdk", "client/sdk", &["credential", "log", "proto"]),
     ("cli", "client/cli", &["credential", "log", "core", "proto", "sdk", "broker"]),
 ];
@@ -81,6 +83,12 @@ fn dependencies_run_one_way() {
 }
 
 #[test]
+fn the_verifier_runs_without_the_broker() {
+    let named = own_dependencies(&manifest("client/verifier"), &["dependencies", "build-dependencies"]);
+    refuse_others("verifier, to run,", &named, &["credential", "log"]);
+}
+
+#[test]
 fn the_rules_build_without_runtime_network_keys_or_storage() {
     let lock: toml::Table = read("Cargo.lock").parse().expect("Cargo.lock is TOML");
     let mut packages: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -115,7 +123,7 @@ fn every_source_file_says_what_it_is_for() {
 
 #[test]
 fn the_rules_touch_no_clock_disk_network_or_runtime() {
-    for folder in ["broker/core/src", "client/credential/src"] {
+    for folder in ["broker/core/src", "client/credential/src", "client/verifier/src"] {
         refuse_mentions(folder, &["SystemTime", "Instant::now", "std::fs", "std::net", "tokio"]);
     }
 }

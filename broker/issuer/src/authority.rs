@@ -2,7 +2,7 @@
 //! a trust anchor of its own.
 
 use daypass_core::node::Key;
-use daypass_credential::{Name, Timestamp};
+use daypass_credential::{Name, Timestamp, TrustDomain};
 use rcgen::PublicKeyData;
 use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use x509_parser::{certificate::X509Certificate, der_parser::asn1_rs::FromDer as _};
@@ -11,7 +11,7 @@ use crate::{
     certificate::{self, BuildError},
     check::{AltName, Mismatch, Role, Statement, check_parsed, key_id},
     der,
-    names::{Distinguished, TrustDomain},
+    names::Distinguished,
     secret::Secret,
 };
 

@@ -2,6 +2,7 @@
 
 use std::{cell::OnceCell, time::Duration};
 
+use daypass_credential::stamp::LINEAGE_OID;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
     IsCa, Issuer, KeyIdMethod, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType,
@@ -10,9 +11,9 @@ use rcgen::{
 
 use crate::{
     check::{AltName, Mismatch, Role, Statement, check},
+    der,
     names::Distinguished,
     secret::Secret,
-    stamp::{self, LINEAGE_OID},
 };
 
 /// Why a certificate was not signed.
@@ -109,7 +110,7 @@ fn params(statement: &Statement) -> Option<CertificateParams> {
         Role::Server => leaf(ExtendedKeyUsagePurpose::ServerAuth),
     };
     if let Some(stamp) = &statement.stamp {
-        let extension = CustomExtension::from_oid_content(LINEAGE_OID, stamp::content(stamp));
+        let extension = CustomExtension::from_oid_content(LINEAGE_OID, der::utf8_string(stamp));
         params.custom_extensions.push(extension);
     }
     Some(params)

@@ -1,7 +1,7 @@
 //! The little DER (X.690) that is written by hand: where a library would read what it wrote itself.
 
 pub(crate) const BIT_STRING: u8 = 0x03;
-pub(crate) const UTF8_STRING: u8 = 0x0c;
+const UTF8_STRING: u8 = 0x0c;
 pub(crate) const SEQUENCE: u8 = 0x30;
 
 /// `ecdsa-with-SHA256` as an AlgorithmIdentifier, without parameters (RFC 5758, section 3.2).
@@ -20,6 +20,11 @@ pub(crate) fn write(tag: u8, content: &[u8]) -> Vec<u8> {
         more => [&[tag, 0x80 | u8::try_from(more.len()).unwrap_or_default()], more].concat(),
     };
     [head.as_slice(), content].concat()
+}
+
+/// A `UTF8String`, which is the content of the private extension.
+pub(crate) fn utf8_string(text: &str) -> Vec<u8> {
+    write(UTF8_STRING, text.as_bytes())
 }
 
 /// A signed thing of X.509 (RFC 5280, section 4.1), with an ECDSA signature.

@@ -1,5 +1,6 @@
 //! The extensions that a certificate of ours may have, as its bytes have them.
 
+use daypass_credential::stamp::LINEAGE_OID;
 use x509_parser::{
     certificate::TbsCertificate,
     der_parser::asn1_rs::{FromDer as _, Utf8String},
@@ -9,10 +10,7 @@ use x509_parser::{
     },
 };
 
-use crate::{
-    check::{AltName, Mismatch, Role},
-    stamp::LINEAGE_OID,
-};
+use crate::check::{AltName, Mismatch, Role};
 
 /// The extensions that ours may have, each at most once, each as critical as it has to be.
 #[derive(Default)]

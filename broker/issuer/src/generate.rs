@@ -4,13 +4,12 @@ use daypass_core::{
     node::{Base64, Key, KeyAlgorithm, KeyPurpose},
     text::PrivateId,
 };
-use daypass_credential::{Name, Timestamp};
+use daypass_credential::{Name, Timestamp, TrustDomain};
 use ring::error::Unspecified;
 
 use crate::{
     authority::Authority,
     certificate::{BuildError, LAST_SECOND},
-    names::TrustDomain,
     seal::{KeyEncryptionKey, SealError, random},
     secret::{Secret, Writing},
 };

@@ -6,7 +6,7 @@ use daypass_core::{
     mint::Permit,
     node::{Key, KeyPurpose},
 };
-use daypass_credential::{Era, Name, Revision, Timestamp};
+use daypass_credential::{Era, Name, Revision, Timestamp, TrustDomain};
 
 use crate::{
     authority::Authority,
@@ -15,7 +15,6 @@ use crate::{
     csr::Csr,
     generate::allowed,
     jwt_provider,
-    names::TrustDomain,
     seal::{KeyEncryptionKey, SealError},
     secret::{Secret, Writing},
     token::TokenKey,

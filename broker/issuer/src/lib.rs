@@ -28,22 +28,21 @@ mod read;
 mod seal;
 mod secret;
 mod server_certificate;
-mod stamp;
 mod token;
 
 use daypass_credential::Digest;
+// A realm has one, so that whoever opens a ring finds it here.
+pub use daypass_credential::{TrustDomain, TrustDomainError};
 
 pub use check::Mismatch;
 pub use csr::{Csr, CsrError};
 pub use generate::{GenerateError, KeyPlan, NewKey, generate};
 pub use key_ring::{AuditSignature, KeyRing, OpenError, Realm, SignError};
-pub use names::{TrustDomain, TrustDomainError};
 pub use public_key::{PublicKey, PublicKeyError, public_key_digest};
 pub use publish::TrustBundle;
 pub use read::CertificateError;
 pub use seal::{KekError, KeyEncryptionKey, SealError};
 pub use server_certificate::ServerCertificate;
-pub use stamp::LINEAGE_OID;
 pub use token::TokenError;
 
 /// The SHA-256 of some bytes: a root's, to pin it; a certificate's thumbprint.

@@ -2,7 +2,10 @@
 //! read by deriving from its few free parts all that it has to say, and checking that it says exactly that.
 
 use daypass_core::{event::CertificateRecord, mint::Shown};
-use daypass_credential::{Digest, Era, Lineage, Name, NodeId, NodeKind, Revision, Timestamp};
+use daypass_credential::{
+    Digest, Era, Lineage, Name, NodeId, Revision, Timestamp,
+    stamp::{self, identity_of},
+};
 use x509_parser::{certificate::X509Certificate, der_parser::asn1_rs::FromDer as _};
 
 use crate::{
@@ -11,8 +14,6 @@ use crate::{
     csr::Csr,
     extensions::Extensions,
     key_ring::{KeyRing, SignError},
-    names::is_subject,
-    stamp,
 };
 
 /// The longest certificate that is read.
@@ -160,7 +161,7 @@ impl KeyRing {
         }
         let said = Said {
             subject: &record.subject,
-            serial: &stamp::serial(record.nonce, revision),
+            serial: &stamp::serial(record.nonce.0, revision),
             not_before: record.not_before.as_secs(),
             expires: record.expires.as_secs(),
             era: self.realm().era,
@@ -193,22 +194,6 @@ impl Said<'_> {
             stamp: Some(stamp::text(self.era, self.lineage)),
         }
     }
-}
-
-/// The identity that a lineage names, if it is one for this subject and audience: it holds the subject, exactly one
-/// identity, and the audience, or no audience at all.
-fn identity_of<'a>(lineage: &'a Lineage, subject: &NodeId, audience: Option<&Name>) -> Option<&'a Name> {
-    let of = |kind| lineage.nodes().iter().filter(move |node| node.kind == kind);
-    let (mut identities, mut audiences) = (of(NodeKind::Identity), of(NodeKind::Audience));
-    let (identity, None) = (&identities.next()?.name, identities.next()) else {
-        return None;
-    };
-    let named = audiences.next().map(|node| &node.name);
-    let agrees = named == audience
-        && audiences.next().is_none()
-        && is_subject(subject.kind)
-        && lineage.contains(subject);
-    agrees.then_some(identity)
 }
 
 #[cfg(test)]

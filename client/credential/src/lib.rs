@@ -9,7 +9,9 @@ mod id;
 mod lineage;
 mod revision;
 mod scope;
+pub mod stamp;
 mod time;
+mod trust_domain;
 
 pub use claims::{Claims, Confirmation, TOKEN_TYPE};
 pub use code::{CodeError, EnrollmentCode};
@@ -20,3 +22,4 @@ pub use lineage::{Lineage, LineageError};
 pub use revision::{Era, EraError, Revision};
 pub use scope::{Scope, ScopeError, ScopeSet};
 pub use time::{Timestamp, Ttl, TtlError};
+pub use trust_domain::{TrustDomain, TrustDomainError};

@@ -105,7 +105,7 @@ fn a_builder_that_gives_more_power_gets_no_signature() {
 
 #[test]
 fn a_builder_that_strays_in_the_extensions_gets_no_signature() {
-    let extension = |text: &str| CustomExtension::from_oid_content(LINEAGE_OID, stamp::content(text));
+    let extension = |text: &str| CustomExtension::from_oid_content(LINEAGE_OID, der::utf8_string(text));
     check_broken("no lineage", Mismatch::Stamp, |p| p.custom_extensions.clear());
     check_broken("another lineage", Mismatch::Stamp, |p| {
         p.custom_extensions = vec![extension("1 0000000000000007 vendor:other")];
@@ -114,7 +114,7 @@ fn a_builder_that_strays_in_the_extensions_gets_no_signature() {
         p.custom_extensions.push(extension("1 0000000000000007 vendor:acme"));
     });
     check_broken("bytes after the lineage", Mismatch::Stamp, |p| {
-        let content = [stamp::content("1 0000000000000007 vendor:acme").as_slice(), &[5, 0]].concat();
+        let content = [der::utf8_string("1 0000000000000007 vendor:acme").as_slice(), &[5, 0]].concat();
         p.custom_extensions = vec![CustomExtension::from_oid_content(LINEAGE_OID, content)];
     });
     check_broken("a critical lineage", Mismatch::Extension, |p| {

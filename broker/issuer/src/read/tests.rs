@@ -2,12 +2,11 @@
 
 use super::*;
 use crate::common::{Broker, END, NOW, REV, certificate_permit, csr, name};
-use daypass_core::event::Nonce;
 
 /// A leaf of this audience's CA that reads back, to be broken.
 fn leaf(csr: &Csr) -> Leaf {
     Leaf {
-        serial: stamp::serial(Nonce([1; 8]), REV).to_vec(),
+        serial: stamp::serial([1; 8], REV).to_vec(),
         common_name: "sync".to_owned(),
         not_before: NOW.as_secs(),
         expires: NOW.as_secs() + 60,
