@@ -73,8 +73,12 @@ pub(crate) async fn run(wish: Wish, home: &Home, console: &Console) -> Result<()
         log_key: log.key().to_string(),
     };
     let text = format!(
-        "{} events, up to revision {}, {} bytes, are in {}\ncheck it anywhere: daypass audit verify {0} --key {}",
-        shape.events, shape.revision, shape.bytes, shape.file, shape.log_key
+        "{} events, up to revision {}, {} bytes, are in {file}\ncheck it anywhere: daypass audit verify {file} --key {}",
+        shape.events,
+        shape.revision,
+        shape.bytes,
+        shape.log_key,
+        file = shape.file
     );
     if to_stdout {
         console.say(format_args!("{} events, up to revision {}", shape.events, shape.revision));
