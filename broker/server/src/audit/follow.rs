@@ -22,15 +22,30 @@ pub(super) enum Hindrance {
     BrokenOff,
 }
 
+/// How many bundles are taken in at one look while the log grows by more than one between two looks: then others need the
+/// processor, and a summary that is late only costs searches.
+const WHILE_BUSY: u64 = 1;
+/// How many looks pass between two such bundles.
+const SELDOM: u32 = 10;
+
 /// Keeps the summaries for as long as the broker lives, and looks this often whether a bundle is full: as often as the
-/// notary signs. A summary that is late only costs searches.
+/// notary signs.
 pub(crate) async fn keep_summaries(broker: Arc<Broker>, pace: Duration) {
     if !broker.audit.summaries.is_kept() {
         return;
     }
     let (mut compared, mut told) = (false, false);
+    let (mut seen, mut looks) = (full(&broker), 0_u32);
     loop {
-        match go_on(&broker, &mut compared).await {
+        let now = full(&broker);
+        let busy = now > seen + 1;
+        (seen, looks) = (now, looks.wrapping_add(1));
+        let most = match busy {
+            false => u64::MAX,
+            true if looks.is_multiple_of(SELDOM) => WHILE_BUSY,
+            true => 0,
+        };
+        match go_on(&broker, &mut compared, most).await {
             Ok(()) => told = false,
             Err(error) if !told => {
                 told = true;
@@ -42,14 +57,15 @@ pub(crate) async fn keep_summaries(broker: Arc<Broker>, pace: Duration) {
     }
 }
 
-/// Takes in all bundles that are full.
-pub(super) async fn go_on(broker: &Broker, compared: &mut bool) -> Result<(), Hindrance> {
+/// Takes in bundles that are full, so many at the most.
+pub(super) async fn go_on(broker: &Broker, compared: &mut bool, most: u64) -> Result<(), Hindrance> {
     let summaries = &broker.audit.summaries;
     if !*compared || summaries.are_doubted() {
         compare(broker).await?;
         *compared = true;
     }
-    while summaries.count() < full(broker) && broker.room_for(Lane::Background).is_ok() {
+    let upto = full(broker).min(summaries.count().saturating_add(most));
+    while summaries.count() < upto && broker.room_for(Lane::Background).is_ok() {
         let summary = summarise(broker, summaries.count()).await?;
         on_disk(summaries, move |summaries| summaries.append(&summary)).await?;
     }

@@ -227,7 +227,7 @@ fn every_search_finds_what_a_look_at_each_event_finds() {
     let (with, without) =
         runtime.block_on(async { (grown(11, Some(folder.path())).await, grown(11, None).await) });
     let logs = runtime.block_on(async {
-        go_on(&with.broker, &mut false).await.unwrap();
+        go_on(&with.broker, &mut false, u64::MAX).await.unwrap();
         assert_eq!(with.broker.audit.summaries.count(), 6);
         (all(&with).await, all(&without).await)
     });
@@ -255,7 +255,7 @@ fn every_search_finds_what_a_look_at_each_event_finds() {
 async fn what_is_rare_is_found_without_reading_what_cannot_match() {
     let folder = tempfile::tempdir().unwrap();
     let rig = grown(11, Some(folder.path())).await;
-    go_on(&rig.broker, &mut false).await.unwrap();
+    go_on(&rig.broker, &mut false, u64::MAX).await.unwrap();
     let probe = |text: &str| Probe::of(&Filter { concerns: vec![id(text)], ..Filter::default() });
     let may = |text: &str| rig.broker.audit.summaries.ask(0, 99, &probe(text));
     assert_eq!(may("vendor:v5"), [false, true, false, false, false, false]);
@@ -286,7 +286,7 @@ async fn a_search_begins_and_ends_where_it_is_told_to() {
 
 /// Catches up, and finds in the file what the log's own summaries are.
 async fn are_right(rig: &Rig) {
-    go_on(&rig.broker, &mut false).await.unwrap();
+    go_on(&rig.broker, &mut false, u64::MAX).await.unwrap();
     let (log, summaries) = (all(rig).await, &rig.broker.audit.summaries);
     assert_eq!(summaries.standing().unwrap(), 6);
     for (bundle, events) in (0..).zip(log.chunks_exact(usize::try_from(BUNDLE).unwrap())) {
@@ -344,11 +344,11 @@ async fn summaries_survive_a_restart_and_whatever_became_of_their_file() {
 async fn summaries_of_this_log_are_kept_over_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let rig = grown(11, Some(folder.path())).await;
-    go_on(&rig.broker, &mut false).await.unwrap();
+    go_on(&rig.broker, &mut false, u64::MAX).await.unwrap();
     let path = folder.path().join("summaries");
     let written = fs::metadata(&path).unwrap().modified().unwrap();
     let rig = restarted(rig, folder.path());
-    go_on(&rig.broker, &mut false).await.unwrap();
+    go_on(&rig.broker, &mut false, u64::MAX).await.unwrap();
     assert_eq!(rig.broker.audit.summaries.count(), 6);
     assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), written, "nothing was written anew");
 }
@@ -356,7 +356,7 @@ async fn summaries_of_this_log_are_kept_over_a_restart() {
 #[tokio::test]
 async fn summaries_of_another_era_count_for_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    go_on(&grown(11, Some(folder.path())).await.broker, &mut false).await.unwrap();
+    go_on(&grown(11, Some(folder.path())).await.broker, &mut false, u64::MAX).await.unwrap();
     assert_eq!(Summaries::open(folder.path(), ERA).unwrap().standing().unwrap(), 6);
     assert_eq!(Summaries::open(folder.path(), Era::new(2)).unwrap().standing().unwrap(), 0);
 }
@@ -366,13 +366,13 @@ async fn a_summary_that_is_damaged_while_the_broker_runs_hides_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (rig, path) = (grown(11, Some(folder.path())).await, folder.path().join("summaries"));
     let mut compared = false;
-    go_on(&rig.broker, &mut compared).await.unwrap();
+    go_on(&rig.broker, &mut compared, u64::MAX).await.unwrap();
     let log = all(&rig).await;
     fs::write(&path, vec![0; 6 * SIZE]).unwrap();
     let filter = Filter { concerns: vec![id("vendor:v5")], ..Filter::default() };
     holds(&rig, &log, &filter).await;
     assert!(rig.broker.audit.summaries.are_doubted());
-    go_on(&rig.broker, &mut compared).await.unwrap();
+    go_on(&rig.broker, &mut compared, u64::MAX).await.unwrap();
     are_right(&rig).await;
 }
 
@@ -490,7 +490,7 @@ async fn a_search_for_a_rare_vendor_in_a_long_log() {
         searches.push((begun.elapsed(), found.len()));
     }
     let begun = std::time::Instant::now();
-    go_on(&rig.broker, &mut false).await.unwrap();
+    go_on(&rig.broker, &mut false, u64::MAX).await.unwrap();
     let built = begun.elapsed();
     let mut with = Vec::new();
     for _ in 0..5 {
