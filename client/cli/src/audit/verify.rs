@@ -179,9 +179,11 @@ fn follow(replay: &mut Replay, revision: Revision, event: &[u8]) -> Result<(), D
 
 fn check_proof(input: impl Read, from: &str, against: &Against) -> Result<Found, Failure> {
     let proof = proof::Proof::read(input, from)?;
-    let checked = proof.check(&against.key);
-    let (checkpoint, fault) = match checked {
-        Ok(checkpoint) => (Some(checkpoint), None),
+    let (checkpoint, fault) = match proof.check(&against.key) {
+        Ok(checkpoint) => {
+            let fault = against.other_history(checkpoint.checkpoint().root())?;
+            (Some(checkpoint), fault.map(Finding::Fault))
+        }
         Err(fault) => (None, Some(Finding::Fault(fault))),
     };
     let proven = fault.is_none().then_some(proof);
@@ -208,7 +210,7 @@ fn shape(found: &Found, against: &Against) -> shapes::LogVerdict {
         revision: root.map(|root| last(root).get()),
         root: root.map(|root: Root| root.hash.to_string()),
         key: against.key.to_string(),
-        known: against.known.map(|known| last(known).get()).filter(|_| found.kind == "export"),
+        known: against.known.filter(|known| held_against(found.kind, root, *known)).map(|known| known.size),
         proven: found.proven.as_ref().map(proof::Proof::shape),
         fault: found.fault.as_ref().map(|fault| shapes::LogFault {
             kind: fault.word(),
@@ -216,6 +218,10 @@ fn shape(found: &Found, against: &Against) -> shapes::LogVerdict {
             first_bad: fault.first_bad().map(Revision::get),
         }),
     }
+}
+
+fn held_against(kind: &str, root: Option<Root>, known: Root) -> bool {
+    kind == "export" || root.is_some_and(|root| root.size == known.size)
 }
 
 fn text(verdict: &shapes::LogVerdict, against: &Against) -> String {
@@ -238,7 +244,7 @@ fn text(verdict: &shapes::LogVerdict, against: &Against) -> String {
     lines.extend(verdict.era.iter().map(|era| format!("era          {era}")));
     lines.extend(verdict.root.iter().map(|root| format!("root         {root}")));
     lines.push(format!("key          {}, {}", verdict.key, against.key_from));
-    if verdict.kind == "export" {
+    if verdict.kind == "export" || verdict.known.is_some() {
         lines.push(format!("known        {}", against.known_from));
     }
     lines.join("\n")
