@@ -20,10 +20,11 @@ use daypass_log::{
 use super::{
     finding::{self, Finding},
     known::{Against, Known, last},
+    print::words,
     proof, stream,
 };
 use crate::{
-    console::Console,
+    console::{Console, one_line},
     context::{Place, Said},
     diagnostics::connect,
     failure::{Failure, advice},
@@ -172,7 +173,7 @@ fn read(
 fn follow(replay: &mut Replay, revision: Revision, event: &[u8]) -> Result<(), Discrepancy> {
     let event = Event::from_bytes(event).map_err(|error| Discrepancy {
         revision,
-        what: format!("it is no event that is known here: {error}"),
+        what: format!("it is no event that is known here: {}", words(&error)),
     })?;
     replay.take(revision, &event)
 }
@@ -234,7 +235,7 @@ fn text(verdict: &shapes::LogVerdict, against: &Against) -> String {
             }
         }
         (None, Some(proven), _) => {
-            lines.push(format!("revision {} is in the log: {}", proven.revision, proven.event));
+            lines.push(format!("revision {} is in the log: {}", proven.revision, one_line(&proven.event)));
         }
         (None, None, revision) => {
             lines.push(format!("whole, up to revision {}", revision.unwrap_or_default()));
