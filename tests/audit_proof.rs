@@ -149,6 +149,8 @@ async fn what_is_known_tells_an_older_log_and_another_one() {
     assert_eq!(scene.dana("audit verify log.jsonl --known none").await.code, 0);
     assert_eq!(scene.dana("audit verify newer.jsonl").await.code, 0);
     assert_eq!(scene.dana("audit verify").await.code, 0, "the live one");
+    let by_key = format!("audit verify --key {} -o json", scene.world.broker.log_key());
+    assert_eq!(scene.dana(&by_key).await.json()["known"], newer["revision"], "a key is no reason to forget");
     // The same elsewhere, with a checkpoint that was taken along.
     let shown = scene.dana("audit prove 1 -o json").await.json();
     fs::write(scene.far.folder().join("known"), shown["checkpoint"].as_str().unwrap()).unwrap();

@@ -84,8 +84,12 @@ pub(crate) async fn run(wish: Wish, said: &Said, console: &Console) -> Result<()
             place.check()?;
             let waiting = Progress::start(console, "waiting for the broker", None);
             let connection = connect(&place.home.identity()?).await?;
-            connection.checkpoint().await?;
-            let against = Against::find(wish.key, wish.known.as_ref(), said)?;
+            let log = connection.checkpoint().await?;
+            let mut against = Against::find(wish.key, wish.known.as_ref(), said)?;
+            // Whoever names the key of the very log that is known here does not want to know less of it.
+            if wish.known.is_none() && against.key == *log.key() {
+                against = Against { key_from: against.key_from, ..Against::by_log(&log, &place.home) };
+            }
             let export = connection.export_log().await?;
             drop(waiting);
             let held = against.clone();
