@@ -149,6 +149,8 @@ async fn what_is_known_tells_an_older_log_and_another_one() {
     assert_eq!(scene.dana("audit verify log.jsonl --known none").await.code, 0);
     assert_eq!(scene.dana("audit verify newer.jsonl").await.code, 0);
     assert_eq!(scene.dana("audit verify").await.code, 0, "the live one");
+    let by_key = format!("audit verify --key {} -o json", scene.world.broker.log_key());
+    assert_eq!(scene.dana(&by_key).await.json()["known"], newer["revision"], "a key is no reason to forget");
     // The same elsewhere, with a checkpoint that was taken along.
     let shown = scene.dana("audit prove 1 -o json").await.json();
     fs::write(scene.far.folder().join("known"), shown["checkpoint"].as_str().unwrap()).unwrap();
@@ -194,6 +196,19 @@ async fn a_single_event_is_proved_and_checked_elsewhere() {
         let ran = scene.far("5.tlog-proof", &[]).await;
         assert_eq!(ran.code, code, "line {at} as `{changed}`: {ran:?}");
     }
+    // Held against what is known: a proof shows the tree of one size, and another of that size is another history.
+    fs::write(&far, &text).unwrap();
+    let known = scene.far.folder().join("known");
+    fs::write(&known, proved["checkpoint"].as_str().unwrap()).unwrap();
+    let same = scene.far("5.tlog-proof", &["--known", "known"]).await.json();
+    assert_eq!(same["known"], proved["size"]);
+    scene.world.put(support::vendor("hooli", "")).await;
+    scene.signed().await;
+    let later = scene.dana("audit prove 5 -o json").await.json();
+    fs::write(&known, later["checkpoint"].as_str().unwrap()).unwrap();
+    let other_size = scene.far("5.tlog-proof", &["--known", "known"]).await;
+    assert!(other_size.code == 2 && other_size.stderr.contains("another size"), "{other_size:?}");
+    assert_eq!(scene.far("5.tlog-proof", &["--known", "none"]).await.code, 0);
     // Somebody else's event is nobody's business, and a later one is not there yet.
     assert_eq!(scene.dana("audit prove 99999").await.code, 3);
     assert_eq!(scene.dana("audit prove 0").await.code, 2);

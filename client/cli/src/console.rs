@@ -260,6 +260,11 @@ pub(crate) fn plain(text: &str) -> String {
     plain
 }
 
+/// A text of somebody else's, as a part of one line: no line of theirs can pass for one of ours.
+pub(crate) fn one_line(text: &str) -> String {
+    plain(text).replace('\n', "\\n")
+}
+
 /// The same for JSON, which has its own way to write such characters; outside strings it has none.
 fn json_plain(json: &str) -> String {
     let mut plain = String::with_capacity(json.len());
@@ -283,6 +288,7 @@ mod tests {
     fn nothing_steers_a_terminal() {
         assert_eq!(plain(HOSTILE), "a\\u{1b}[31mb\\r\\u{9b}c\\u{202e}d\\u{7f}");
         assert_eq!(plain("two\nlines, äöü ✓"), "two\nlines, äöü ✓");
+        assert_eq!(one_line("one\nnext: \u{1b}[2J"), "one\\nnext: \\u{1b}[2J");
     }
 
     #[test]

@@ -94,6 +94,7 @@ fn options() -> Options {
         Event::Retrying { error, pause } => eprintln!("again in {pause:?}: {error}"),
         Event::RenewalFailed { error, .. } => eprintln!("the identity is not renewed: {error}"),
         Event::LogRefused { error } => eprintln!("not the broker that it was: {error}"),
+        Event::LogNotSeen { error } => eprintln!("ended, without a look at the log before: {error}"),
         Event::MintFailed { error } => eprintln!("no new credential: {error}"),
         Event::Renewed { .. } | Event::Minted { .. } => {}
     });

@@ -12,7 +12,7 @@ use daypass_log::VerifierKey;
 use tonic::transport::Channel;
 
 use crate::{
-    Address, Error, Identity, Observer, Proof, RetryPolicy, Trust, keeper,
+    Address, Error, Event, Identity, Observer, Proof, RetryPolicy, Trust, keeper,
     link::Link,
     log::Ask,
     retry::{self, Repeat},
@@ -157,7 +157,7 @@ impl Connection {
         F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
     {
         let Options { retry, observer, .. } = &self.line.options;
-        retry::run(retry, observer, repeat, || self.attempt(&send)).await
+        retry::run(retry, observer, repeat, || self.attempt(repeat, &send)).await
     }
 
     /// Makes no call, but has the broker show its log, as before any other call.
@@ -166,28 +166,35 @@ impl Connection {
     }
 
     /// Makes a call once. A link that was found to be over is replaced before: nothing was sent over it.
-    async fn attempt<T, S, F>(&self, send: &S) -> Result<T, Error>
+    async fn attempt<T, S, F>(&self, repeat: Repeat, send: &S) -> Result<T, Error>
     where
         S: Fn(Channel) -> F,
         F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
     {
         let link = self.current();
-        match self.send(&link, send).await {
+        match self.send(&link, repeat, send).await {
             Err(error) if error.is_unsent() && link.is_over() => {
                 let next = self.replace(&link);
-                self.send(&next, send).await
+                self.send(&next, repeat, send).await
             }
             answer => answer,
         }
     }
 
-    /// INVARIANT (shown before called): no call goes over a link before the broker at its end has shown its log.
-    async fn send<T, S, F>(&self, link: &Arc<Link>, send: &S) -> Result<T, Error>
+    /// INVARIANT (shown before called): no call goes over a link before the broker at its end has shown its log; but an
+    /// end goes out unless it has shown another one. A store that was put back is none the worse for it (law 8).
+    async fn send<T, S, F>(&self, link: &Arc<Link>, repeat: Repeat, send: &S) -> Result<T, Error>
     where
         S: Fn(Channel) -> F,
         F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
     {
-        link.shown(&self.line.ask, &self.line.options.observer).await?;
+        let observer = &self.line.options.observer;
+        match link.shown(&self.line.ask, observer).await {
+            Err(error) if repeat == Repeat::Ending && error.is_no_look() => {
+                observer.tell(&Event::LogNotSeen { error: &error });
+            }
+            shown => shown?,
+        }
         send(link.channel()).await.map(tonic::Response::into_inner).map_err(|status| self.fault(status))
     }
 

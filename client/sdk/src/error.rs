@@ -163,6 +163,25 @@ impl Error {
         }
     }
 
+    /// Of a look at the log: could it not be had, rather than that it showed something wrong?
+    pub(crate) const fn is_no_look(&self) -> bool {
+        match self {
+            Self::Busy { .. }
+            | Self::Failed { .. }
+            | Self::BadInput(_)
+            | Self::Files { .. }
+            | Self::Unable(_) => true,
+            // These say something of the broker, or that an end would not get there either.
+            Self::Log { .. }
+            | Self::BadAnswer(_)
+            | Self::Refused(_)
+            | Self::Unreachable { .. }
+            | Self::OtherBroker { .. }
+            | Self::NotAccepted { .. }
+            | Self::NotEnrolled { .. } => false,
+        }
+    }
+
     /// Is it certain that nothing was done?
     pub(crate) fn left_undone(&self) -> bool {
         match self {

@@ -31,6 +31,11 @@ pub enum Event<'a> {
         /// What it shows instead.
         error: &'a Error,
     },
+    /// The log could not be looked at, and what was to be ended is ended all the same.
+    LogNotSeen {
+        /// Why not.
+        error: &'a Error,
+    },
     /// An application's program holds a new certificate and token.
     Minted {
         /// Both.

@@ -34,8 +34,9 @@
 //!   explains one by one.
 //! - **What a broker has to show**: each new connection, before any call goes over it, is shown the broker's log, and that
 //!   it continues the newest checkpoint that the [`Home`] has kept. A broker that was put back from an older backup, or
-//!   replaced, cannot show that, and gets no call ([`Error::Log`]). The first contact is trusted, unless
-//!   [`Options::log_key`] says whose it has to be; a broker from before there were checkpoints is served until one was seen.
+//!   replaced, cannot show that, and gets no call ([`Error::Log`]); where the log cannot be looked at, only ends go out.
+//!   The first contact is trusted, unless [`Options::log_key`] says whose it has to be; a broker from before there were
+//!   checkpoints is served until one was seen.
 //! - **What happens by itself** is told to an [`Observer`].
 //! - **Relying parties** that are written in Rust accept connections with `listen` (the feature of that name).
 

@@ -60,7 +60,7 @@ impl RetryPolicy {
         part: Part,
     ) -> Option<Duration> {
         let harmless = match repeat {
-            Repeat::Harmless => true,
+            Repeat::Harmless | Repeat::Ending => true,
             Repeat::Unmarked => error.left_undone(),
         };
         if !harmless || !error.may_retry() {
@@ -89,6 +89,8 @@ impl Default for RetryPolicy {
 pub(crate) enum Repeat {
     /// Nothing more than the first: it changes nothing, or the broker knows it for a repeat.
     Harmless,
+    /// The same, of a call that ends something: it also goes out where the log cannot be looked at (law 8).
+    Ending,
     /// The same again: the broker cannot tell a repeat from a second wish.
     Unmarked,
 }

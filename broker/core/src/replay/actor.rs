@@ -13,8 +13,8 @@ use crate::{
     node::Body,
 };
 
-/// How much later than it was judged an event may be stamped.
-const DELAY: Ttl = Ttl::minutes(1);
+/// How much later than its caller was judged an event may be stamped: forgetting somebody may take two minutes.
+const DELAY: Ttl = Ttl::minutes(3);
 
 impl Replay {
     pub(super) fn judge_actor(&self, revision: Revision, event: &Event) -> Verdict {

@@ -12,6 +12,7 @@ use crate::{
     event::{Action, Actor, CertificateRecord, Event, Put, Suspicion},
     forgetting::{Forget, MAX_ERASED, decide_forget},
     node::{Body, Enrollment, Identity, KeyPurpose, Life, Node, Spent},
+    resuming::{Resume, decide_resume},
 };
 
 impl Replay {
@@ -210,11 +211,14 @@ impl Replay {
 
     pub(super) fn resumed(&self, event: &Event, id: &NodeId) -> Verdict {
         self.may_write(event)?;
-        let (put, before) = (one(event)?, self.known(id)?);
-        holds(before.node.life == Life::Suspended, || format!("`{id}` was not suspended"))?;
-        holds(put.node == before.node.with_life(Life::Open), || {
-            format!("it does not resume `{id}` as it was")
-        })
+        let put = one(event)?;
+        match self.decide(|facts| decide_resume(facts, id)) {
+            Ok(Resume::Open(node)) => {
+                holds(put.node == *node && !put.cut, || format!("it does not resume `{id}` as it was"))
+            }
+            Ok(Resume::Already(_)) => Err(format!("`{id}` was not suspended")),
+            Err(denial) => Err(denial.to_string()),
+        }
     }
 
     pub(super) fn suspended(&self, event: &Event, id: &NodeId, because: Suspicion) -> Verdict {

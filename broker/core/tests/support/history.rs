@@ -15,12 +15,13 @@ use daypass_core::{
     directory::{Write, decide_write},
     ending::{End, decide_end},
     enroll::{EnrollAsk, Outcome, decide_enrollment, decide_renewal},
-    event::{CertificateRecord, Method, Nonce, Reason, Rule},
+    event::{CertificateRecord, Method, Nonce, Previous, Reason, Rule, TreeHead},
     forgetting::{Forget, decide_forget},
     mint::{CertificateAsk, Terms, TokenAsk, decide_certificate, decide_token, judge_caller},
     node::{Enrollment, KeyPurpose, Role},
+    resuming::{Resume, decide_resume},
 };
-use daypass_credential::{Digest, Name, NodeId, NodeKind, Revision, Timestamp, Ttl};
+use daypass_credential::{Digest, Era, Name, NodeId, NodeKind, Revision, Timestamp, Ttl};
 
 use crate::support::{
     ERA, NOW, World, application, audience, contract, digest, id, key, name, person, vendor, verifier,
@@ -77,9 +78,21 @@ impl History {
         history
     }
 
+    /// The same of an era that follows another, with vendors that it suspended.
+    fn begun_anew() -> Self {
+        let mut history = Self::begun();
+        let Action::Initialized { previous, .. } = &mut history.events[0].action else { panic!() };
+        let head = TreeHead { size: Revision::new(7), root: digest(1) };
+        *previous = Some(Previous { era: Era::new(1), head, known: None });
+        let suspended = ["old", "older"].map(|vendor_| Body::Vendor(vendor(vendor_, None, "rolf")));
+        let puts = suspended.map(|body| put(Node { life: Life::Suspended, body }, false));
+        history.record(Actor::Broker, None, Action::CarriedOver, puts.into());
+        history
+    }
+
     /// The good directory, written by the admin, with an instance of the application and of its technical owner.
     pub(crate) fn good() -> Self {
-        let mut history = Self::begun();
+        let mut history = Self::begun_anew();
         history.enroll("c0de-ada", 1).unwrap();
         for person_ in ["rolf", "olga", "bert", "tina", "leaver"] {
             history.write(Body::Person(person(person_, &[]))).unwrap();
@@ -292,22 +305,16 @@ impl History {
         Ok(Some(self.record(actor(&admin), Some(rule), action, vec![put(*node, false)])))
     }
 
-    /// Somebody resumes what was suspended.
+    /// The admin resumes what was suspended.
     pub(crate) fn resume(&mut self, node: &str) -> Option<Revision> {
         let admin = self.admin();
         let judged = self.decide(|facts| {
             judge_caller(facts, &admin, ERA, self.now)?;
-            may_write(facts, &admin)
+            Ok((may_write(facts, &admin)?, decide_resume(facts, &id(node))?))
         });
-        let rule = judged.ok()?;
-        let stored = self.world.nodes.get(&id(node)).filter(|stored| stored.node.life == Life::Suspended)?;
-        let open = stored.node.with_life(Life::Open);
-        Some(self.record(
-            actor(&admin),
-            Some(rule),
-            Action::Resumed { node: id(node) },
-            vec![put(open, false)],
-        ))
+        let (rule, Resume::Open(open)) = judged.ok()? else { return None };
+        let action = Action::Resumed { node: id(node) };
+        Some(self.record(actor(&admin), Some(rule), action, vec![put(*open, false)]))
     }
 
     /// Somebody is refused something.

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, path::Path, str::FromStr};
 
 use daypass_credential::Revision;
-use daypass_log::{Checkpoint, Root, VerifierKey};
+use daypass_log::{Checkpoint, Root, VerifierKey, export::Fault};
 use daypass_sdk::{Home, KnownLog};
 
 use crate::{
@@ -37,6 +37,8 @@ pub(super) struct Against {
     /// Where the key is from, in words.
     pub(super) key_from: String,
     pub(super) known: Option<Root>,
+    /// Was it given, and so has to be held against?
+    pub(super) known_given: bool,
     /// What is known, and where that is from, in words.
     pub(super) known_from: String,
 }
@@ -61,7 +63,7 @@ impl Against {
             Some(Known::Nothing) => (against.known, against.known_from) = (None, NOTHING.to_owned()),
             Some(Known::Checkpoint(text)) => {
                 let root = read(text, &against.key)?;
-                against.known = Some(root);
+                (against.known, against.known_given) = (Some(root), true);
                 against.known_from = format!("revision {}, by the checkpoint that was given", root.size);
             }
         }
@@ -74,12 +76,14 @@ impl Against {
             key: log.key().clone(),
             key_from: format!("as kept in {}", home.folder().display()),
             known: Some(log.root()),
+            known_given: false,
             known_from: format!("revision {}, seen {}", log.revision(), instant(log.seen_at())),
         }
     }
 
     pub(super) fn by_key(key: VerifierKey) -> Self {
-        Self { key, key_from: "as given".to_owned(), known: None, known_from: NOTHING.to_owned() }
+        let known_from = NOTHING.to_owned();
+        Self { key, key_from: "as given".to_owned(), known: None, known_given: false, known_from }
     }
 
     fn by_home(place: &Place) -> Result<Self, Failure> {
@@ -93,6 +97,23 @@ impl Against {
                 .then(advice)
         })?;
         Ok(Self::by_log(&log, &place.home))
+    }
+
+    /// A proof shows the tree of one size: of what is known, it can contradict that alone.
+    pub(super) fn other_history(&self, shown: Root) -> Result<Option<Fault>, Failure> {
+        let Some(known) = self.known else { return Ok(None) };
+        if known.size == shown.size {
+            return Ok((known != shown).then(|| Fault::OtherHistory { known: last(known) }));
+        }
+        if self.known_given {
+            let text = format!(
+                "the proof is of revision {} and the checkpoint of another size, {}: whether one log has both is not shown by \
+                 a proof",
+                shown.size, known.size
+            );
+            return Err(Failure::bad(text).then("leave --known out, or check an export"));
+        }
+        Ok(None)
     }
 }
 
@@ -116,3 +137,29 @@ pub(super) const fn last(root: Root) -> Revision {
 }
 
 const NOTHING: &str = "nothing: only the signature counts";
+
+#[cfg(test)]
+mod tests {
+    use daypass_log::Hash;
+
+    use super::*;
+    use crate::failure::Exit;
+
+    #[test]
+    fn a_proof_from_another_history_of_the_known_size_is_told() {
+        let key = VerifierKey::new("broker.example/log", [7; 32]).unwrap();
+        let root = |size, entry: &[u8]| Root { size, hash: Hash::leaf(entry) };
+        let (one, other, longer) = (root(2, b"1"), root(2, b"2"), root(3, b"1"));
+        let held = |known, known_given| {
+            let against = Against { known: Some(known), known_given, ..Against::by_key(key.clone()) };
+            against.other_history(one)
+        };
+        assert_eq!(held(one, true).unwrap(), None);
+        for given in [true, false] {
+            assert_eq!(held(other, given).unwrap(), Some(Fault::OtherHistory { known: Revision::new(2) }));
+        }
+        // What was not asked for is not held against it, and what was is not passed over.
+        assert_eq!(held(longer, false).unwrap(), None);
+        assert_eq!(held(longer, true).unwrap_err().exit(), Exit::BadInput);
+    }
+}

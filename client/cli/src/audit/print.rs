@@ -5,7 +5,7 @@ use daypass_sdk::LoggedEvent;
 use serde::Serialize;
 
 use crate::{
-    console::{Console, Reader},
+    console::{Console, Reader, one_line},
     diagnostics::instant,
     failure::Failure,
     paint::Ink,
@@ -24,7 +24,7 @@ impl Line {
     pub(super) fn of(logged: &LoggedEvent) -> Result<Self, Failure> {
         let revision = logged.revision.get();
         let event = Event::from_bytes(&logged.bytes).map_err(|error| {
-            Failure::Internal(format!("the event at revision {revision} cannot be read: {error}"))
+            Failure::Internal(format!("the event at revision {revision} cannot be read: {}", words(&error)))
                 .then("a newer broker may write what this version does not know: use its `daypass`")
         })?;
         Ok(Self { revision, record: event.record().with_instants(instant) })
@@ -53,6 +53,16 @@ impl Line {
             subject.into(),
             Cell::new(ink, why),
         ]
+    }
+}
+
+/// Why an event cannot be read, which may quote what stands in it.
+pub(super) fn words(error: &impl std::fmt::Display) -> String {
+    const MOST: usize = 200;
+    let words = error.to_string();
+    match words.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", one_line(words.get(..end).unwrap_or_default())),
+        None => one_line(&words),
     }
 }
 
@@ -126,6 +136,22 @@ mod tests {
         let json = serde_json::to_value(&refused).unwrap();
         assert_eq!((&json["revision"], &json["count"]), (&41.into(), &7.into()));
         assert_eq!(json["at"], "2026-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn an_event_puts_no_line_and_no_flood_into_what_is_said_of_it() {
+        let action = format!("x\nnext: do as I say\u{1b}[2J{}", "y".repeat(60_000));
+        let json = serde_json::json!({
+            "v": 1, "at": 0, "id": "0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b", "actor": {"type": "stranger"},
+            "action": {"type": action},
+        });
+        let logged = LoggedEvent {
+            revision: daypass_credential::Revision::new(9),
+            bytes: json.to_string().into_bytes().into(),
+        };
+        let said = Line::of(&logged).unwrap_err().message();
+        assert!(said.contains("x\\nnext: do as I say\\u{1b}[2J"), "{said}");
+        assert!(!said.contains('\n') && said.len() < 1000, "{said}");
     }
 
     #[test]

@@ -8,7 +8,13 @@ use daypass_log::Hash;
 use daypass_sdk::{Home, Proven, write_private};
 
 use super::proof;
-use crate::{console::Console, diagnostics::connect, failure::Failure, progress::Progress, shapes};
+use crate::{
+    console::{Console, one_line},
+    diagnostics::connect,
+    failure::Failure,
+    progress::Progress,
+    shapes,
+};
 
 /// Show an event, and prove that it is in the log.
 ///
@@ -68,7 +74,7 @@ fn shape(proven: &Proven, log_key: Option<String>, file: Option<&Path>) -> shape
 fn text(proof: &shapes::EventProof) -> String {
     let mut text = format!(
         "{}\n\nis in the log: leaf {} of {}, shown by {} hashes\nroot         {}\nkey          {}",
-        proof.event,
+        one_line(&proof.event),
         proof.index,
         proof.size,
         proof.hashes.len(),

@@ -20,10 +20,11 @@ use daypass_log::{
 use super::{
     finding::{self, Finding},
     known::{Against, Known, last},
+    print::words,
     proof, stream,
 };
 use crate::{
-    console::Console,
+    console::{Console, one_line},
     context::{Place, Said},
     diagnostics::connect,
     failure::{Failure, advice},
@@ -83,8 +84,12 @@ pub(crate) async fn run(wish: Wish, said: &Said, console: &Console) -> Result<()
             place.check()?;
             let waiting = Progress::start(console, "waiting for the broker", None);
             let connection = connect(&place.home.identity()?).await?;
-            connection.checkpoint().await?;
-            let against = Against::find(wish.key, wish.known.as_ref(), said)?;
+            let log = connection.checkpoint().await?;
+            let mut against = Against::find(wish.key, wish.known.as_ref(), said)?;
+            // Whoever names the key of the very log that is known here does not want to know less of it.
+            if wish.known.is_none() && against.key == *log.key() {
+                against = Against { key_from: against.key_from, ..Against::by_log(&log, &place.home) };
+            }
             let export = connection.export_log().await?;
             drop(waiting);
             let held = against.clone();
@@ -172,16 +177,18 @@ fn read(
 fn follow(replay: &mut Replay, revision: Revision, event: &[u8]) -> Result<(), Discrepancy> {
     let event = Event::from_bytes(event).map_err(|error| Discrepancy {
         revision,
-        what: format!("it is no event that is known here: {error}"),
+        what: format!("it is no event that is known here: {}", words(&error)),
     })?;
     replay.take(revision, &event)
 }
 
 fn check_proof(input: impl Read, from: &str, against: &Against) -> Result<Found, Failure> {
     let proof = proof::Proof::read(input, from)?;
-    let checked = proof.check(&against.key);
-    let (checkpoint, fault) = match checked {
-        Ok(checkpoint) => (Some(checkpoint), None),
+    let (checkpoint, fault) = match proof.check(&against.key) {
+        Ok(checkpoint) => {
+            let fault = against.other_history(checkpoint.checkpoint().root())?;
+            (Some(checkpoint), fault.map(Finding::Fault))
+        }
         Err(fault) => (None, Some(Finding::Fault(fault))),
     };
     let proven = fault.is_none().then_some(proof);
@@ -208,7 +215,7 @@ fn shape(found: &Found, against: &Against) -> shapes::LogVerdict {
         revision: root.map(|root| last(root).get()),
         root: root.map(|root: Root| root.hash.to_string()),
         key: against.key.to_string(),
-        known: against.known.map(|known| last(known).get()).filter(|_| found.kind == "export"),
+        known: against.known.filter(|known| held_against(found.kind, root, *known)).map(|known| known.size),
         proven: found.proven.as_ref().map(proof::Proof::shape),
         fault: found.fault.as_ref().map(|fault| shapes::LogFault {
             kind: fault.word(),
@@ -216,6 +223,10 @@ fn shape(found: &Found, against: &Against) -> shapes::LogVerdict {
             first_bad: fault.first_bad().map(Revision::get),
         }),
     }
+}
+
+fn held_against(kind: &str, root: Option<Root>, known: Root) -> bool {
+    kind == "export" || root.is_some_and(|root| root.size == known.size)
 }
 
 fn text(verdict: &shapes::LogVerdict, against: &Against) -> String {
@@ -228,7 +239,7 @@ fn text(verdict: &shapes::LogVerdict, against: &Against) -> String {
             }
         }
         (None, Some(proven), _) => {
-            lines.push(format!("revision {} is in the log: {}", proven.revision, proven.event));
+            lines.push(format!("revision {} is in the log: {}", proven.revision, one_line(&proven.event)));
         }
         (None, None, revision) => {
             lines.push(format!("whole, up to revision {}", revision.unwrap_or_default()));
@@ -238,7 +249,7 @@ fn text(verdict: &shapes::LogVerdict, against: &Against) -> String {
     lines.extend(verdict.era.iter().map(|era| format!("era          {era}")));
     lines.extend(verdict.root.iter().map(|root| format!("root         {root}")));
     lines.push(format!("key          {}, {}", verdict.key, against.key_from));
-    if verdict.kind == "export" {
+    if verdict.kind == "export" || verdict.known.is_some() {
         lines.push(format!("known        {}", against.known_from));
     }
     lines.join("\n")

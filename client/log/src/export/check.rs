@@ -149,11 +149,13 @@ impl Check {
     }
 
     fn tile(&mut self, tile: Tile, line: &[u8]) -> Result<(), Fault> {
-        let fault = Fault::Tile { tile, first: Revision::new(tile.leaves().start + 1) };
-        let hashes = read_tile(tile, line).ok_or(fault.clone())?;
+        let hashes = read_tile(tile, line);
         if !tile.is_full() {
-            return self.edge_tile(tile, hashes);
+            // Without one of these no entry is shown: none is named as if those before it had been.
+            return self.edge_tile(tile, hashes.ok_or(Fault::Root)?);
         }
+        let fault = Fault::Tile { tile, first: Revision::new(tile.leaves().start + 1) };
+        let hashes = hashes.ok_or(fault.clone())?;
         let over = self.tile_over(tile.level() + 1, tile.index()).unwrap_or_default();
         let signed = place(tile.index()).and_then(|here| over.get(here)).copied();
         if signed.is_none() || signed != perfect(&hashes) {

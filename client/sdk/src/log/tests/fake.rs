@@ -12,7 +12,10 @@ use daypass_credential::{Era, Revision, Timestamp};
 use daypass_log::{
     Checkpoint, Edge, Frontier, Hash, Root, SignedCheckpoint, Tile, VerifierKey, export, proof,
 };
-use daypass_proto::v1::{self, audit_service_server as audit, diagnostics_service_server as diagnostics};
+use daypass_proto::v1::{
+    self, audit_service_server as audit, diagnostics_service_server as diagnostics,
+    offboarding_service_server as offboarding,
+};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
@@ -112,6 +115,9 @@ pub(super) struct Scene {
     pub(super) refuse: Option<Status>,
     pub(super) checkpoints: u32,
     pub(super) pings: u32,
+    /// What the question for a checkpoint alone is refused with.
+    pub(super) refuse_checkpoint: Option<Status>,
+    pub(super) ends: u32,
 }
 
 pub(super) struct Fake {
@@ -139,6 +145,8 @@ impl Fake {
             refuse: None,
             checkpoints: 0,
             pings: 0,
+            refuse_checkpoint: None,
+            ends: 0,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address: Address = listener.local_addr().unwrap().to_string().parse().unwrap();
@@ -177,6 +185,7 @@ impl Fake {
         let handler = Handler(Arc::clone(&self.scene));
         let server = Server::builder()
             .add_service(audit::AuditServiceServer::new(handler.clone()))
+            .add_service(offboarding::OffboardingServiceServer::new(handler.clone()))
             .add_service(diagnostics::DiagnosticsServiceServer::new(handler));
         tokio::spawn(server.serve_with_incoming(ReceiverStream::new(incoming)));
     }
@@ -250,6 +259,9 @@ impl audit::AuditService for Handler {
         if scene.without_log {
             return Err(Status::unimplemented("unknown service"));
         }
+        if let Some(status) = &scene.refuse_checkpoint {
+            return Err(status.clone());
+        }
         if scene.growing {
             scene.log.entries.push(b"{\"more\":true}".to_vec());
         }
@@ -301,6 +313,22 @@ impl audit::AuditService for Handler {
             .map(|chunk| Ok(v1::ExportLogResponse { chunk: Bytes::copy_from_slice(chunk) }))
             .collect();
         Ok(Response::new(tokio_stream::iter(chunks)))
+    }
+}
+
+#[tonic::async_trait]
+impl offboarding::OffboardingService for Handler {
+    async fn end(&self, _request: Request<v1::EndRequest>) -> Result<Response<v1::EndResponse>, Status> {
+        let mut scene = self.scene()?;
+        scene.ends += 1;
+        Ok(Response::new(v1::EndResponse { revision: scene.log.size() + 1 }))
+    }
+
+    async fn resume(
+        &self,
+        _request: Request<v1::ResumeRequest>,
+    ) -> Result<Response<v1::ResumeResponse>, Status> {
+        Err(Status::unimplemented("not here"))
     }
 }
 

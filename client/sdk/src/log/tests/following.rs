@@ -241,6 +241,69 @@ async fn what_cannot_be_kept_is_an_error_unless_nothing_is_to_be_kept() {
     assert_eq!(world.known(), None);
 }
 
+/// What a broker that cannot do it now says.
+fn not_now(code: Code, reason: &str) -> Status {
+    let details = ErrorDetails::with_error_info(reason, daypass_proto::ERROR_DOMAIN, HashMap::new());
+    Status::with_error_details(code, "not now", details)
+}
+
+#[tokio::test]
+async fn an_end_goes_out_where_the_log_cannot_be_looked_at_and_nothing_else_does() {
+    let world = World::with(Log::of(3)).await;
+    let identity = world.broker.identity(&world.folder());
+    let node = "vendor:acme".parse().unwrap();
+    let unseen = Arc::new(Mutex::new(0));
+    let seen = Arc::clone(&unseen);
+    let observer = Observer::new(move |event| {
+        if matches!(event, Event::LogNotSeen { .. }) {
+            *seen.lock().unwrap() += 1;
+        }
+    });
+    let options = Options { observer, ..Options::with_retry(RetryPolicy::ONCE) };
+    let file = world.folder().join("log.toml");
+    for (number, (refusal, damaged)) in [
+        (Some(not_now(Code::Unavailable, "busy")), false),
+        (Some(not_now(Code::Internal, "internal")), false),
+        (None, true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        world.broker.scene().refuse_checkpoint = refusal;
+        if damaged {
+            fs::write(&file, "x").unwrap();
+        }
+        let connection = Connection::open_with(&identity, &options).await.unwrap();
+        connection.ping().await.unwrap_err();
+        let ended = connection.end(&node, "over").await;
+        assert_eq!(ended.unwrap(), Revision::new(4), "{number}");
+        connection.ping().await.unwrap_err();
+        assert_eq!(*unseen.lock().unwrap(), number + 1);
+    }
+    fs::remove_file(&file).unwrap();
+    // What cannot be kept was looked at all the same.
+    fs::create_dir(world.folder().join("log.lock")).unwrap();
+    let connection = Connection::open_with(&identity, &options).await.unwrap();
+    connection.end(&node, "over").await.unwrap();
+    assert_eq!((world.asked().1, world.broker.scene().ends), (0, 4));
+}
+
+#[tokio::test]
+async fn not_even_an_end_goes_to_a_broker_that_shows_another_log() {
+    let world = World::with(Log::of(3)).await;
+    world.connect().await.ping().await.unwrap();
+    let node = "vendor:acme".parse().unwrap();
+    for log in [Log::of(2), Log::forked(5), Log { seed: 8, ..Log::of(5) }] {
+        world.broker.put(log).await;
+        fault(world.connect().await.end(&node, "over").await);
+    }
+    world.broker.put(Log::of(5)).await;
+    world.broker.scene().spoil = |answer| answer.consistency = vec![vec![1].into()];
+    let error = world.connect().await.end(&node, "over").await.unwrap_err();
+    assert!(matches!(error, Error::BadAnswer(_)), "{error:?}");
+    assert_eq!(world.broker.scene().ends, 0);
+}
+
 #[tokio::test]
 async fn several_programs_of_one_home_never_go_backwards() {
     let world = World::with(Log::of(3)).await;
