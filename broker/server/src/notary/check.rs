@@ -84,7 +84,8 @@ pub(super) async fn check(
     if anchored == Verdict::Begins && noted == Verdict::Continues {
         tracing::warn!(anchor = %place.anchor.display(), "the anchor was missing, and is made anew");
     }
-    if anchored == Verdict::Begins && noted == Verdict::Begins {
+    // A new log is its first event.
+    if anchored == Verdict::Begins && noted == Verdict::Begins && size > 1 {
         tracing::warn!(
             anchor = %place.anchor.display(),
             revision = size,

@@ -6,6 +6,7 @@ use daypass_credential::Era;
 use daypass_log::{Checkpoint, Root, VerifierKey};
 
 use super::{Place, anchor, head, key};
+use crate::process::durable;
 
 /// The anchor's checkpoint, if it is of this era and one of these keys signed it.
 pub(crate) fn anchored(
@@ -61,7 +62,8 @@ pub(crate) fn put_aside(place: &Place, issuer: &str, before: Era, now: Era) -> V
     };
     if !stands {
         let aside = place.anchor.with_added_extension(format!("before-{now}"));
-        stays.extend(said(&place.anchor, fs::rename(&place.anchor, aside)));
+        let moved = fs::rename(&place.anchor, aside).and_then(|()| durable::sync_folder_of(&place.anchor));
+        stays.extend(said(&place.anchor, moved));
     }
     let stands = match head::read(&place.folder) {
         Ok(head) => head.is_none_or(|head| [before, now].contains(&head.era)),
