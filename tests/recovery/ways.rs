@@ -52,6 +52,21 @@ async fn keys_that_the_key_file_does_not_open_do_not_stop_a_recovery() {
 }
 
 #[tokio::test]
+async fn texts_and_keys_that_are_damaged_beside_the_log_do_not_stop_a_recovery() {
+    let mut world = World::new().await;
+    assert!(world.broker.stop().await);
+    let veil = world.broker.store_path().join("veil");
+    fs::write(&veil, vec![0; fs::read(&veil).unwrap().len()]).unwrap();
+    let (recovered, admin) = begin_again(&mut world.broker, "dana", "dana-again").await;
+    let remarks = recovered["remarks"].to_string();
+    assert!(remarks.contains("of the texts beside the log"), "{remarks}");
+    let found = Directory::over(admin.clone()).object(&id("person:rita")).await.unwrap();
+    let Some(v1::object::Kind::Person(rita)) = found.object.unwrap().kind else { panic!("no person") };
+    assert_eq!(rita.contact, "(missing)");
+    admin.resume(&id("vendor:acme")).await.unwrap();
+}
+
+#[tokio::test]
 async fn when_the_last_admin_is_gone_another_takes_over() {
     let mut world = World::new().await;
     world.admin.end(&id("person:dana"), "left").await.unwrap();

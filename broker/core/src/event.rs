@@ -49,7 +49,8 @@ pub struct Event {
     /// in force decides, and the identity that renews.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<Rule>,
-    /// SHA-256 of the request, where the caller may repeat it.
+    /// A digest of the request under a secret key, where the caller may repeat it: the request may hold what must not be
+    /// guessed from the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Digest>,
     /// The nodes as they are from now on.

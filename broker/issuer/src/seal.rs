@@ -11,9 +11,11 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
 };
 use daypass_core::node::{Key, KeyAlgorithm, KeyPurpose};
+use daypass_credential::Digest;
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     error::Unspecified,
+    hmac::{self, HMAC_SHA256},
     rand::{SystemRandom, generate},
 };
 use zeroize::Zeroizing;
@@ -90,6 +92,20 @@ impl KeyEncryptionKey {
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
         Zeroizing::new(STANDARD.encode(self.0.as_slice()))
+    }
+
+    /// A digest of these parts that tells nothing of them to whoever does not have this key, however few there may be to
+    /// guess from: HMAC-SHA-256. `of` keeps one use from another.
+    #[must_use]
+    pub fn digest(&self, of: &str, parts: &[&[u8]]) -> Digest {
+        let mut hash = hmac::Context::with_key(&hmac::Key::new(HMAC_SHA256, self.0.as_slice()));
+        for part in [b"daypass digest".as_slice(), of.as_bytes()].iter().chain(parts) {
+            hash.update(&u64::try_from(part.len()).unwrap_or_default().to_be_bytes());
+            hash.update(part);
+        }
+        let mut digest = [0; 32];
+        digest.iter_mut().zip(hash.sign().as_ref()).for_each(|(to, from)| *to = *from);
+        Digest::new(digest)
     }
 
     /// Seals a private key for its place.
@@ -208,6 +224,21 @@ mod tests {
             not_before: Timestamp::ZERO,
             not_after: Timestamp::from_secs(1),
             sealed: PrivateId::new([0; 16]),
+        }
+    }
+
+    #[test]
+    fn a_digest_is_of_its_key_use_and_parts_alone() {
+        let kek = KeyEncryptionKey::parse(&[7; 32]).unwrap();
+        let digest = kek.digest("use", &[b"a", b"bc"]);
+        assert_eq!(digest, KeyEncryptionKey::parse(&[7; 32]).unwrap().digest("use", &[b"a", b"bc"]));
+        for other in [
+            KeyEncryptionKey::parse(&[8; 32]).unwrap().digest("use", &[b"a", b"bc"]),
+            kek.digest("other", &[b"a", b"bc"]),
+            kek.digest("use", &[b"ab", b"c"]),
+            kek.digest("use", &[b"a"]),
+        ] {
+            assert_ne!(other, digest);
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use daypass_core::{Actor, ChangeId, Facts, Shown, event::Method};
 use daypass_credential::Digest;
-use ring::digest::{Context, SHA256};
+use daypass_issuer::KeyEncryptionKey;
 
 use crate::{entropy::Entropy, refusal::Refusal};
 
@@ -50,11 +50,15 @@ impl RequestMark {
 
     /// For a request with an id of the caller's; `content` is all that was asked. The id counts for this caller and
     /// method alone, so that nobody can claim or guess another's.
+    ///
+    /// INVARIANT (nothing to guess from): both stand in the log for ever, and what was asked may hold personal data and
+    /// free text, so that both are digests under a secret key.
     pub(crate) fn of(
         call: &Call,
         request_id: &str,
         content: impl FnOnce() -> Vec<u8>,
         entropy: &dyn Entropy,
+        kek: &KeyEncryptionKey,
     ) -> Result<Self, Refusal> {
         if request_id.is_empty() {
             return Self::single(entropy);
@@ -62,13 +66,11 @@ impl RequestMark {
         if request_id.len() > MAX_REQUEST_ID {
             return Err(Refusal::bad("request_id", format!("at most {MAX_REQUEST_ID} bytes")));
         }
-        let mut hash = Context::new(&SHA256);
-        for part in [call.caller.identity.as_str(), call.method.as_str(), request_id] {
-            hash.update(&u64::try_from(part.len()).unwrap_or_default().to_be_bytes());
-            hash.update(part.as_bytes());
-        }
+        let parts = [call.caller.identity.as_str(), call.method.as_str(), request_id];
+        let whose = kek.digest("request id", &parts.map(str::as_bytes));
         let mut id = [0; 16];
-        id.iter_mut().zip(hash.finish().as_ref()).for_each(|(to, from)| *to = *from);
-        Ok(Self { id: ChangeId::new(id), digest: Some(daypass_issuer::digest(&content())) })
+        id.iter_mut().zip(whose.as_bytes()).for_each(|(to, from)| *to = *from);
+        let content = kek.digest("request", &[&content()]);
+        Ok(Self { id: ChangeId::new(id), digest: Some(content) })
     }
 }

@@ -56,7 +56,7 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) async fn new() -> Self {
-        Self::with(Summaries::none(Era::new(1))).await
+        Self::with(Summaries::none()).await
     }
 
     /// The same with these summaries of its log.
@@ -248,12 +248,28 @@ async fn an_audience_has_its_ca_though_nobody_waited_for_the_answer() {
 async fn a_repeat_gets_its_first_answer_whatever_has_changed_since() {
     let rig = Rig::new().await;
     let call = rig.call().await;
-    let mark = |content: u8| RequestMark::of(&call, "req-1", || vec![content], &*rig.broker.entropy).unwrap();
+    let (entropy, kek) = (&*rig.broker.entropy, rig.broker.keys.kek());
+    let mark = |content: u8| RequestMark::of(&call, "req-1", || vec![content], entropy, kek).unwrap();
     let put = |wish, mark| rig.broker.put_object(&call, wish, mark);
     let first = put(audience("billing", Some(0)), mark(1)).await.unwrap();
     assert!(first.written);
     assert_eq!(put(audience("billing", Some(0)), mark(1)).await.unwrap(), first);
     assert_eq!(reason(put(audience("other", Some(0)), mark(2)).await), "request-id-reused");
+}
+
+/// The log is kept for ever and shown to many: what was asked must not be found by trying what it might have been.
+#[tokio::test]
+async fn nobody_guesses_from_an_event_what_was_asked() {
+    let (rig, other) = (Rig::new().await, Rig::new().await);
+    let call = rig.call().await;
+    let mark = |rig: &Rig| {
+        let (entropy, kek) = (&*rig.broker.entropy, rig.broker.keys.kek());
+        RequestMark::of(&call, "req-1", || b"ada@t.example".to_vec(), entropy, kek).unwrap()
+    };
+    let (one, another) = (mark(&rig), mark(&other));
+    assert_ne!(one.id, another.id);
+    assert_ne!(one.digest, another.digest);
+    assert_ne!(one.digest, Some(daypass_issuer::digest(b"ada@t.example")));
 }
 
 #[tokio::test]

@@ -69,7 +69,12 @@ impl<M: Medium> Shared<M> {
         }
         let mut before = self.before.write().unwrap_or_else(PoisonError::into_inner);
         for (id, _) in &group.private {
-            before.insert(*id, self.medium.private(*id).map_err(|e| e.to_string())?);
+            let value = match self.medium.private(*id) {
+                // Nobody could read it before, and it has to be possible to erase it, or to write it anew.
+                Err(StoreError::Damaged(_)) => None,
+                other => other.map_err(|e| e.to_string())?,
+            };
+            before.insert(*id, value);
         }
         Ok(())
     }

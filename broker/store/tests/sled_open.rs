@@ -393,6 +393,9 @@ async fn a_torn_key_is_a_free_place_and_missing_ones_are_damage() {
     fs::write(path.join("veil"), other).unwrap();
     let store = open(&path, Check::Whole).unwrap();
     assert!(matches!(store.private(text_id()).await, Err(StoreError::Damaged(_))));
+    // What nobody can read any more can still be erased.
+    commit_text(&store, 2, vec![text_id()]).await;
+    assert!(store.private(text_id()).await.unwrap().is_none());
     drop(store);
     fs::remove_file(path.join("veil")).unwrap();
     let refused = refusal(&path, Check::Newest);

@@ -8,7 +8,7 @@ use daypass_core::{
     event::{Bound, Method, Reason, TokenRecord},
     node::{Body, Vendor},
 };
-use daypass_credential::{Era, Lineage, NodeId, Revision, Timestamp};
+use daypass_credential::{Digest, Era, Lineage, NodeId, Revision, Timestamp};
 use daypass_store::{Change, Entry, Lane};
 use proptest::{prelude::*, test_runner::TestRunner};
 use tokio::sync::mpsc;
@@ -22,6 +22,7 @@ use super::{
 use crate::rig::Rig;
 
 const ERA: Era = Era::new(1);
+const SECRET: Digest = Digest::new([3; 32]);
 const NOON: u64 = 1_700_000_000_000;
 /// Six full bundles and a bit.
 const LENGTH: u64 = 6 * BUNDLE + 37;
@@ -101,7 +102,7 @@ async fn grown(seed: u64, folder: Option<&Path>) -> Rig {
 }
 
 async fn grown_to(length: u64, seed: u64, folder: Option<&Path>) -> Rig {
-    let summaries = folder.map_or_else(|| Summaries::none(ERA), |at| Summaries::open(at, ERA).unwrap());
+    let summaries = folder.map_or_else(Summaries::none, |at| Summaries::open(at, ERA, &SECRET).unwrap());
     let rig = Rig::with(summaries).await;
     let mut dice = Dice(seed);
     let mut waiting = tokio::task::JoinSet::new();
@@ -123,7 +124,7 @@ async fn grown_to(length: u64, seed: u64, folder: Option<&Path>) -> Rig {
 /// The same broker after a restart, with what it finds in that folder.
 fn restarted(mut rig: Rig, folder: &Path) -> Rig {
     let broker = Arc::get_mut(&mut rig.broker).unwrap();
-    broker.audit = Audit::new(Summaries::open(folder, ERA).unwrap());
+    broker.audit = Audit::new(Summaries::open(folder, ERA, &SECRET).unwrap());
     rig
 }
 
@@ -357,8 +358,10 @@ async fn summaries_of_this_log_are_kept_over_a_restart() {
 async fn summaries_of_another_era_count_for_nothing() {
     let folder = tempfile::tempdir().unwrap();
     go_on(&grown(11, Some(folder.path())).await.broker, &mut false, u64::MAX).await.unwrap();
-    assert_eq!(Summaries::open(folder.path(), ERA).unwrap().standing().unwrap(), 6);
-    assert_eq!(Summaries::open(folder.path(), Era::new(2)).unwrap().standing().unwrap(), 0);
+    assert_eq!(Summaries::open(folder.path(), ERA, &SECRET).unwrap().standing().unwrap(), 6);
+    assert_eq!(Summaries::open(folder.path(), Era::new(2), &SECRET).unwrap().standing().unwrap(), 0);
+    let guessed = Summaries::open(folder.path(), ERA, &Digest::new([4; 32])).unwrap();
+    assert_eq!(guessed.standing().unwrap(), 0, "nobody makes any up without the secret");
 }
 
 #[tokio::test]

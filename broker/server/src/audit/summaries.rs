@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use daypass_credential::Era;
+use daypass_credential::{Digest, Era};
 
 use super::summary::{Probe, SIZE, Seal, Summary};
 
@@ -28,17 +28,19 @@ pub(super) const CHUNK: u64 = 128;
 
 impl Summaries {
     /// No summaries at all.
-    pub(crate) fn none(era: Era) -> Self {
-        Self { file: None, seal: Seal::of(era), count: 0.into(), doubted: false.into() }
+    pub(crate) fn none() -> Self {
+        let seal = Seal::of(Era::new(0), &Digest::new([0; 32]));
+        Self { file: None, seal, count: 0.into(), doubted: false.into() }
     }
 
-    /// Those in this folder, for the log of this era; none of them counts until it was compared with the log.
-    pub(crate) fn open(folder: &Path, era: Era) -> io::Result<Self> {
+    /// Those in this folder, for the log of this era, sealed with this secret; none of them counts until it was compared
+    /// with the log.
+    pub(crate) fn open(folder: &Path, era: Era, secret: &Digest) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(folder.join("summaries"))?;
-        Ok(Self { file: Some(file), ..Self::none(era) })
+        Ok(Self { file: Some(file), seal: Seal::of(era, secret), ..Self::none() })
     }
 
     /// Are they kept at all?

@@ -158,17 +158,19 @@ impl Probe {
     }
 }
 
-/// Closes summaries with a check that only the same era, the same version of this file and the same list of actions
-/// gives: any other summary is none.
+/// Closes summaries with a check that only the same era, the same version of this file, the same list of actions and
+/// whoever has the secret gives: any other summary is none. A summary that somebody made up would hide events from those
+/// who search.
 #[derive(Clone)]
 pub(super) struct Seal(Context);
 
 /// To be raised whenever a summary, or what an event concerns, comes to mean something else.
-const VERSION: &[u8] = b"daypass summary 1";
+const VERSION: &[u8] = b"daypass summary 2";
 
 impl Seal {
-    pub(super) fn of(era: Era) -> Self {
+    pub(super) fn of(era: Era, secret: &Digest) -> Self {
         let mut begun = Context::new(&SHA256);
+        begun.update(secret.as_bytes());
         begun.update(VERSION);
         begun.update(era.to_string().as_bytes());
         for action in ActionKind::ALL {

@@ -9,7 +9,7 @@ use daypass_core::{
     node::{Enrollment, Identity},
 };
 use daypass_credential::{Name, NodeId, NodeKind, Revision};
-use daypass_store::Lane;
+use daypass_store::{Lane, StoreError};
 
 use crate::{
     broker::{Broker, Decision, Plan, Recorded},
@@ -98,11 +98,20 @@ impl Broker {
         }
         let mut there = Vec::new();
         for id in about.texts {
-            if !there.contains(&id) && self.store.private(id).await?.is_some() {
+            if !there.contains(&id) && self.is_there(id).await? {
                 there.push(id);
             }
         }
         Ok(there)
+    }
+
+    /// Is anything there of this text? What is damaged is to be erased like any other.
+    async fn is_there(&self, id: PrivateId) -> Result<bool, Refusal> {
+        match self.store.private(id).await {
+            Ok(value) => Ok(value.is_some()),
+            Err(StoreError::Damaged(_)) => Ok(true),
+            Err(other) => Err(other.into()),
+        }
     }
 }
 

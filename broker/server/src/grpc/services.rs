@@ -99,7 +99,8 @@ impl Handler {
 
     /// The mark of a request that the caller may repeat; `content` is the request without its id.
     fn mark<T: Message>(&self, call: &Call, request_id: &str, content: &T) -> Result<RequestMark, Refusal> {
-        RequestMark::of(call, request_id, || content.encode_to_vec(), &*self.broker.entropy)
+        let (entropy, kek) = (&*self.broker.entropy, self.broker.keys.kek());
+        RequestMark::of(call, request_id, || content.encode_to_vec(), entropy, kek)
     }
 }
 

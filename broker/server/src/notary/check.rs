@@ -58,13 +58,23 @@ pub(super) async fn check(
     let known_head = head.map(|head| Known { origin: None, era: Some(head.era), root: head.root });
     let known_anchor = anchor.as_ref().map(|kept| known(&kept.says));
 
-    let tree = match known_head.as_ref().and_then(|known| within(known, &log)) {
+    let mut tree = match known_head.as_ref().and_then(|known| within(known, &log)) {
         Some(root) => take_up(place, &root, store).await?,
         None => None,
     };
-    let sizes = [&known_head, &known_anchor].into_iter().flatten().filter_map(|known| within(known, &log));
-    let roots = roots(tree.as_ref(), &sizes.map(|root| root.size).collect::<Vec<_>>(), store).await?;
-    let look = Look { log, roots };
+    let may_be = [&known_head, &known_anchor].into_iter().flatten().filter_map(|known| within(known, &log));
+    let may_be: Vec<Root> = may_be.collect();
+    let sizes: Vec<u64> = may_be.iter().map(|root| root.size).collect();
+    let mut found = roots(tree.as_ref(), &sizes, store).await?;
+    if tree.is_some() && may_be.iter().any(|known| found.get(&known.size) != Some(known)) {
+        // Another log, or files that are damaged where nobody looked: that is for the log to say, and not for them.
+        tracing::warn!(
+            "the notary's tree does not give the roots that were signed, and is made anew from the log"
+        );
+        tree = None;
+        found = roots(None, &sizes, store).await?;
+    }
+    let look = Look { log, roots: found };
 
     let note = anchor.as_ref().map(|kept| kept.note.as_slice()).unwrap_or_default();
     let what = format!("the anchor `{}`", place.anchor.display());
@@ -73,6 +83,14 @@ pub(super) async fn check(
     let noted = look.at(known_head, &what, || Ok(()))?;
     if anchored == Verdict::Begins && noted == Verdict::Continues {
         tracing::warn!(anchor = %place.anchor.display(), "the anchor was missing, and is made anew");
+    }
+    // A new log is its first event.
+    if anchored == Verdict::Begins && noted == Verdict::Begins && size > 1 {
+        tracing::warn!(
+            anchor = %place.anchor.display(),
+            revision = size,
+            "nothing is known of what was signed of this log before: it is taken as it is, and anchored from here on"
+        );
     }
     let head = head.filter(|_| noted == Verdict::Continues).map(|head| head.root);
     let anchored = (anchored == Verdict::Continues).then(|| shown(note, subject, tree.as_ref())).flatten();
@@ -216,8 +234,13 @@ async fn roots(
     Ok(found)
 }
 
+/// The log's root at this size, by the log alone; none where it ends before.
+pub(super) async fn counted_root(size: u64, store: &dyn Store) -> Result<Option<Root>, StoreError> {
+    Ok(counted(&[size], size, store).await?.remove(&size))
+}
+
 /// The same from the log's beginning on, up to the last of them.
-async fn counted(sizes: &[u64], last: u64, store: &dyn Store) -> Result<HashMap<u64, Root>, StartError> {
+async fn counted(sizes: &[u64], last: u64, store: &dyn Store) -> Result<HashMap<u64, Root>, StoreError> {
     let mut found = HashMap::from([(0, Root::empty())]);
     let mut frontier = Frontier::new();
     while frontier.size() < last {

@@ -69,8 +69,25 @@ impl Desk {
         self.tree.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    /// Takes up entries. A tree that is made anew has to come by the one that may have been signed.
     pub(super) fn append(&mut self, entries: &[Entry]) -> Result<(), Trouble> {
-        Ok(self.tree()?.append(entries)?)
+        let Some(kept) = self.head else { return Ok(self.tree()?.append(entries)?) };
+        let before = usize::try_from(kept.size.saturating_sub(self.size())).unwrap_or(usize::MAX);
+        let (upto, beyond) = entries.split_at(before.min(entries.len()));
+        if !upto.is_empty() {
+            let tree = self.tree()?;
+            tree.append(upto)?;
+            let found = tree.root();
+            if found.size == kept.size && found != kept {
+                return Err(Trouble::Conflict { kept: kept.size, found: found.size });
+            }
+        }
+        Ok(self.tree()?.append(beyond)?)
+    }
+
+    /// Gives the tree up, which is made anew from the log then.
+    pub(super) fn forget_tree(&mut self) {
+        self.tree = None;
     }
 
     /// Signs the tree as it is: hashes, then head, then signature, then anchor, each durable before the next.

@@ -30,9 +30,9 @@ use std::{
 use daypass_credential::Era;
 use daypass_log::{Root, SignedCheckpoint, VerifierKey};
 use daypass_store::Store;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 
-use self::{anchor::Anchor, desk::Desk};
+use self::{anchor::Anchor, desk::Desk, worker::Calls};
 pub(crate) use self::{
     check::StartError,
     export::Export,
@@ -88,10 +88,11 @@ impl Noted {
 /// What the broker asks the notary.
 pub(crate) struct Notary {
     newest: watch::Receiver<Option<Arc<Noted>>>,
-    /// Somebody waits for the next checkpoint.
-    wanted: Arc<Notify>,
+    calls: Calls,
     older: Arc<Older>,
     anchor: Arc<Anchor>,
+    /// One at a time reads the whole log to see whether it is the one that was signed.
+    counting: Arc<Semaphore>,
     /// Places for exports.
     exports: Arc<Semaphore>,
 }
@@ -122,10 +123,10 @@ pub(crate) async fn open(
     let anchor = Arc::new(Anchor::at(place.anchor));
     let desk = Desk { folder: place.folder, anchor: anchor.clone(), era: subject.era, head, tree };
     let (publish, newest) = watch::channel(anchored.map(Arc::new));
-    let (wanted, older) = (Arc::new(Notify::new()), Arc::new(Older::default()));
-    let exports = Arc::new(Semaphore::new(EXPORTS));
-    let worker = Worker::new(desk, log, publish, wanted.clone(), older.clone(), interval);
-    Ok((Notary { newest, wanted, older, anchor, exports }, worker))
+    let (calls, older) = (Calls::default(), Arc::new(Older::default()));
+    let (exports, counting) = (Arc::new(Semaphore::new(EXPORTS)), Arc::new(Semaphore::new(1)));
+    let worker = Worker::new(desk, log, publish, calls.clone(), older.clone(), interval);
+    Ok((Notary { newest, calls, older, anchor, counting, exports }, worker))
 }
 
 impl Notary {
@@ -143,10 +144,17 @@ impl Notary {
         if let Some(noted) = now {
             return Ok(noted);
         }
-        self.wanted.notify_one();
+        self.calls.wanted.notify_one();
         let noted = tokio::time::timeout(PATIENCE, newest.wait_for(covers)).await;
         let noted = noted.ok().and_then(Result::ok).and_then(|noted| noted.clone());
         noted.ok_or(Refusal::Busy { retry_after: RETRY_AFTER })
+    }
+
+    /// The tree's files do not give what was signed. They are derived, so that this says nothing of the log: they are made
+    /// anew, and whoever asks tries again.
+    fn doubt(&self) -> Refusal {
+        self.calls.doubted.notify_one();
+        Refusal::Busy { retry_after: RETRY_AFTER }
     }
 
     /// Refuses everything once the log was found to be older than what was signed.

@@ -6,6 +6,7 @@ use daypass_credential::Era;
 use daypass_log::{Checkpoint, Root, VerifierKey};
 
 use super::{Place, anchor, head, key};
+use crate::process::durable;
 
 /// The anchor's checkpoint, if it is of this era and one of these keys signed it.
 pub(crate) fn anchored(
@@ -48,23 +49,27 @@ pub(crate) fn trees(
 }
 
 /// Puts aside whatever would keep the era `now`, which took the place of `before`, from being served: all but what it
-/// supersedes. The answer is what could not be put aside.
+/// supersedes, and what is its own, for a broker may have begun to serve it already. The answer is what could not be put
+/// aside.
 pub(crate) fn put_aside(place: &Place, issuer: &str, before: Era, now: Era) -> Vec<String> {
     let mut stays = Vec::new();
-    let superseded = match anchor::read(&place.anchor) {
+    let stands = match anchor::read(&place.anchor) {
         Ok(None) => true,
-        Ok(Some(kept)) => kept.says.origin() == key::origin(issuer) && kept.says.era() == Some(before),
+        Ok(Some(kept)) => {
+            kept.says.origin() == key::origin(issuer) && [Some(before), Some(now)].contains(&kept.says.era())
+        }
         Err(_) => false,
     };
-    if !superseded {
+    if !stands {
         let aside = place.anchor.with_added_extension(format!("before-{now}"));
-        stays.extend(said(&place.anchor, fs::rename(&place.anchor, aside)));
+        let moved = fs::rename(&place.anchor, aside).and_then(|()| durable::sync_folder_of(&place.anchor));
+        stays.extend(said(&place.anchor, moved));
     }
-    let superseded = match head::read(&place.folder) {
-        Ok(head) => head.is_none_or(|head| head.era == before),
+    let stands = match head::read(&place.folder) {
+        Ok(head) => head.is_none_or(|head| [before, now].contains(&head.era)),
         Err(_) => false,
     };
-    if !superseded {
+    if !stands {
         // It is made anew from the log.
         stays.extend(said(&place.folder, fs::remove_dir_all(&place.folder)));
     }
@@ -143,6 +148,14 @@ mod tests {
         assert_eq!(put_aside(&there, ISSUER, OLD, NEW), Vec::<String>::new());
         assert!(!there.anchor.exists() && !there.folder.exists());
         assert_eq!(put_aside(&there, ISSUER, OLD, NEW), Vec::<String>::new(), "again is nothing");
+    }
+
+    #[test]
+    fn what_a_broker_wrote_that_serves_the_new_era_already_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let there = place(folder.path(), NEW, NEW);
+        assert_eq!(put_aside(&there, ISSUER, OLD, NEW), Vec::<String>::new());
+        assert!(there.anchor.exists() && there.folder.exists());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use daypass_credential::{NodeId, NodeKind, Revision};
 use daypass_log::{Checkpoint, CheckpointError, Hash, NoteError, SignedCheckpoint, proof};
 use daypass_store::Entry;
 
-use super::{Noted, hashes::Hashes, key};
+use super::{Noted, check::counted_root, hashes::Hashes, key};
 use crate::{broker::Broker, call::Call, refusal::Refusal};
 
 /// A checkpoint, and the proof that it continues another.
@@ -26,7 +26,7 @@ pub(crate) struct Proven {
 impl Broker {
     /// The newest checkpoint, and how it continues the one that the caller knows; an empty text if they know none.
     /// A checkpoint of this log's own that the log does not hold shows that the store was put back.
-    pub(crate) async fn checkpoint(&self, known: &str) -> Result<Continued, Refusal> {
+    pub(crate) async fn checkpoint(self: &Arc<Self>, known: &str) -> Result<Continued, Refusal> {
         if known.is_empty() {
             return Ok(Continued { noted: self.notary.newest().await?, consistency: Vec::new() });
         }
@@ -34,23 +34,43 @@ impl Broker {
         let root = known.checkpoint().root();
         let head = self.store.head().borrow().revision.get();
         if root.size > head {
-            return self.older(&known, &format!("the log ends at revision {head}")).await;
+            return Err(self.older(&known, &format!("the log ends at revision {head}")).await);
         }
         let noted = self.notary.covering(root.size).await?;
         let (from, to) = (root.size, noted.root().size);
-        let (there, consistency) = at(&noted, move |hashes| {
+        let read = at(&noted, move |hashes| {
             let consistency = if from == 0 || from == to {
                 Vec::new()
             } else {
-                proof::consistency(hashes, from, to).map_err(Refusal::internal)?
+                proof::consistency(hashes, from, to).ok()?
             };
-            Ok((hashes.root_at(from).map_err(Refusal::internal)?, consistency))
+            Some((hashes.root_at(from).ok()?, consistency))
         })
         .await?;
+        let Some((there, consistency)) = read else { return Err(self.notary.doubt()) };
         if there != root {
-            return self.older(&known, "the log is another one up to there").await;
+            return Err(self.clone().contradicted(known).await);
         }
-        Ok(Continued { noted, consistency })
+        let proves = from == 0 || proof::check_consistency(&root, &noted.root(), &consistency).is_ok();
+        if proves { Ok(Continued { noted, consistency }) } else { Err(self.notary.doubt()) }
+    }
+
+    /// The tree's files do not give a root that was signed. INVARIANT (only the log speaks against itself): files that
+    /// can be made anew show nothing, so that the log is read to its end, also for somebody who no longer waits.
+    async fn contradicted(self: Arc<Self>, known: SignedCheckpoint) -> Refusal {
+        let Ok(place) = self.notary.counting.clone().try_acquire_owned() else {
+            return Refusal::Busy { retry_after: super::RETRY_AFTER };
+        };
+        let counted = tokio::spawn(async move {
+            let _place = place;
+            let root = known.checkpoint().root();
+            match counted_root(root.size, &*self.store).await {
+                Ok(Some(there)) if there == root => self.notary.doubt(),
+                Ok(_) => self.older(&known, "the log is another one up to there").await,
+                Err(error) => error.into(),
+            }
+        });
+        counted.await.unwrap_or_else(Refusal::internal)
     }
 
     /// The checkpoint in this note, if this log signed it in this era.
@@ -69,7 +89,7 @@ impl Broker {
     }
 
     /// Refuses everything from now on.
-    async fn older<T>(&self, known: &SignedCheckpoint, found: &str) -> Result<T, Refusal> {
+    async fn older(&self, known: &SignedCheckpoint, found: &str) -> Refusal {
         let size = known.checkpoint().root().size;
         let why = format!(
             "the store is older than what was signed: somebody showed a checkpoint of revision {size} with this log's own \
@@ -77,7 +97,7 @@ impl Broker {
         );
         tracing::error!(why, "everything is refused from now on");
         self.notary.refuse_for(why, known.note()).await;
-        Err(Refusal::LogOlder)
+        Refusal::LogOlder
     }
 
     /// An event with its proof: for admins and auditors, and for whom a credential was minted.
@@ -95,10 +115,13 @@ impl Broker {
         }
         let noted = self.notary.covering(revision.get()).await?;
         let size = noted.root().size;
-        let inclusion =
-            at(&noted, move |hashes| proof::inclusion(hashes, before, size).map_err(Refusal::internal))
-                .await?;
-        Ok(Proven { noted, inclusion, entry })
+        let inclusion = at(&noted, move |hashes| proof::inclusion(hashes, before, size).ok()).await?;
+        let leaf = Hash::leaf(&entry.event);
+        let proves = |path: &Vec<Hash>| proof::check_inclusion(leaf, before, path, &noted.root()).is_ok();
+        match inclusion.filter(proves) {
+            Some(inclusion) => Ok(Proven { noted, inclusion, entry }),
+            None => Err(self.notary.doubt()),
+        }
     }
 }
 
@@ -116,8 +139,8 @@ fn subject(event: &[u8]) -> Result<Option<NodeId>, Refusal> {
 /// Reads the tree, which may wait for a disk.
 async fn at<T: Send + 'static>(
     noted: &Noted,
-    read: impl FnOnce(&Hashes) -> Result<T, Refusal> + Send + 'static,
+    read: impl FnOnce(&Hashes) -> T + Send + 'static,
 ) -> Result<T, Refusal> {
     let hashes = noted.hashes.clone();
-    tokio::task::spawn_blocking(move || read(&hashes)).await.map_err(Refusal::internal)?
+    tokio::task::spawn_blocking(move || read(&hashes)).await.map_err(Refusal::internal)
 }

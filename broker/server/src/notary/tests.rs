@@ -252,6 +252,18 @@ async fn files_that_do_not_fit_are_made_anew() {
 }
 
 #[tokio::test]
+async fn hashes_that_are_damaged_inside_the_tree_speak_for_no_other_log() {
+    let scene = Scene::signed(300).await;
+    let [anchor, _] = scene.files();
+    grow(&*scene.store, 1, 400).await;
+    scene.goes_on().await;
+    let [_, head] = scene.files();
+    scene.put(&[anchor, head]);
+    scene.change("0", |bytes| bytes[280 * 32] ^= 1);
+    scene.goes_on().await;
+}
+
+#[tokio::test]
 async fn a_store_that_was_put_back_is_refused() {
     for size in [299, 256, 1] {
         let mut scene = Scene::signed(300).await;
@@ -344,12 +356,18 @@ async fn a_head_that_is_not_what_was_written_needs_the_anchor() {
 async fn no_second_tree_of_a_size_is_signed() {
     let scene = Scene::signed(300).await;
     // The log that is followed turns out to be another one than the one that was looked at.
-    let mut desk = scene.start().await.unwrap();
-    desk.tree = None;
-    let other = Scene { store: log(2, 300).await, ..Scene::signed(1).await };
-    other.follow(&mut desk).await;
-    let signed = desk.sign(&scene.ring, NOW);
-    assert!(matches!(signed, Err(Trouble::Conflict { kept: 300, found: 300 })));
+    for size in [300, 400] {
+        let mut desk = scene.start().await.unwrap();
+        desk.forget_tree();
+        let other = log(2, size).await;
+        let appended = desk.append(&other.log(Revision::ZERO, PAGE).await.unwrap());
+        assert!(matches!(appended, Err(Trouble::Conflict { kept: 300, found: 300 })));
+        if size == 300 {
+            let signed = desk.sign(&scene.ring, NOW);
+            assert!(matches!(signed, Err(Trouble::Conflict { kept: 300, found: 300 })));
+        }
+    }
+    scene.change("0", |bytes| bytes[0] ^= 1);
     // Somebody else kept a larger tree in the same folder.
     let mut desk = scene.start().await.unwrap();
     scene.follow(&mut desk).await;

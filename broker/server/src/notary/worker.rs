@@ -27,6 +27,15 @@ const LONG: u64 = 100_000;
 /// How often it is said that the notary does not get on.
 const AGAIN: Duration = Duration::from_secs(60);
 
+/// What others call it for.
+#[derive(Clone, Default)]
+pub(super) struct Calls {
+    /// Somebody waits for the next checkpoint.
+    pub(super) wanted: Arc<Notify>,
+    /// Somebody found that the tree's files do not give what was signed.
+    pub(super) doubted: Arc<Notify>,
+}
+
 /// What keeps the tree and signs it.
 pub(crate) struct Worker {
     /// Away while something is done at it.
@@ -34,22 +43,27 @@ pub(crate) struct Worker {
     log: Arc<dyn Store>,
     publish: watch::Sender<Option<Arc<Noted>>>,
     wanted: Arc<Notify>,
+    /// Somebody found that the tree's files do not give what was signed.
+    doubted: Arc<Notify>,
     older: Arc<Older>,
     interval: Duration,
+    /// When the tree was last made anew because of that.
+    mended: Option<Instant>,
     /// When it was last said that it does not get on.
     alarmed: Option<Instant>,
 }
 
 impl Worker {
-    pub(super) const fn new(
+    pub(super) fn new(
         desk: Desk,
         log: Arc<dyn Store>,
         publish: watch::Sender<Option<Arc<Noted>>>,
-        wanted: Arc<Notify>,
+        calls: Calls,
         older: Arc<Older>,
         interval: Duration,
     ) -> Self {
-        Self { desk: Some(desk), log, publish, wanted, older, interval, alarmed: None }
+        let Calls { wanted, doubted } = calls;
+        Self { desk: Some(desk), log, publish, wanted, doubted, older, interval, mended: None, alarmed: None }
     }
 
     /// Works until it is told to stop, and then signs once more. Without its store it has nothing to do.
@@ -59,9 +73,18 @@ impl Worker {
         let mut hurry = false;
         loop {
             let signed = self.signed();
-            tokio::select! {
+            let doubted = tokio::select! {
                 _ = &mut stopped => break,
-                grown = head.wait_for(|head| head.revision.get() > signed) => if grown.is_err() { return },
+                () = self.doubted.notified() => true,
+                grown = head.wait_for(|head| head.revision.get() > signed) => {
+                    if grown.is_err() { return }
+                    false
+                }
+            };
+            if doubted {
+                let mended = self.mend().await;
+                let _said = self.alarm(mended);
+                continue;
             }
             tokio::select! {
                 _ = &mut stopped => break,
@@ -99,6 +122,28 @@ impl Worker {
         let _said = self.alarm(noted);
     }
 
+    /// Makes the tree anew from the log, once a minute at the most: it reads the whole log.
+    pub(super) async fn mend(&mut self) -> Result<(), Trouble> {
+        if self.mended.is_some_and(|mended| mended.elapsed() < AGAIN) {
+            return Ok(());
+        }
+        tracing::warn!("the notary's tree does not give what was signed, and is made anew from the log");
+        self.at_desk(|desk| {
+            desk.forget_tree();
+            Ok(())
+        })
+        .await?;
+        let followed = self.follow().await;
+        self.mended = Some(Instant::now());
+        followed
+    }
+
+    /// As if it had not been made anew of late.
+    #[cfg(test)]
+    pub(super) const fn forget_mended(&mut self) {
+        self.mended = None;
+    }
+
     /// The size of the newest checkpoint.
     fn signed(&self) -> u64 {
         self.publish.borrow().as_ref().map_or(0, |noted| noted.root().size)
@@ -111,7 +156,8 @@ impl Worker {
         if size == 0 || size == self.signed() {
             return Ok(());
         }
-        let (keys, now) = (broker.keys.now(), broker.lenient_now());
+        // The instant only chooses the key: under a clock that is not believed the log's own time does that.
+        let (keys, now) = (broker.keys.now(), broker.stamp());
         let noted = self.at_desk(move |desk| desk.sign(keys.ring(), now)).await?;
         tracing::debug!(size = noted.root().size, "signed a checkpoint");
         self.publish.send_replace(Some(Arc::new(noted)));

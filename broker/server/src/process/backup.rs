@@ -10,7 +10,7 @@ use std::{
 use daypass_core::Event;
 use daypass_store::{BackupError, Reader};
 
-use super::{command::Failure, operator, progress::Progress, start::open_store};
+use super::{command::Failure, durable::sync_folder_of, operator, progress::Progress, start::open_store};
 use crate::{
     config::Config,
     entropy::{Entropy, SystemEntropy},
@@ -169,9 +169,4 @@ pub(super) fn unusable(error: BackupError) -> Failure {
         | BackupError::CutShort { .. }
         | BackupError::Damaged(_) => Failure::Use(error.to_string(), None),
     }
-}
-
-pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
 }

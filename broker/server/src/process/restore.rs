@@ -12,9 +12,10 @@ use daypass_log::{Frontier, Root, VerifierKey};
 use daypass_store::{Check, Options, Reader, RestoreError, Sled, Store};
 
 use super::{
-    backup::{Summary, check_file, opened, sync_folder_of, unusable},
+    backup::{Summary, check_file, opened, unusable},
     command::Failure,
-    durable, operator,
+    durable::{self, sync_folder_of},
+    operator,
     progress::Progress,
     start::{Begun, begun, key_encryption_key, notary_place, options, restored_mark, store_path},
 };

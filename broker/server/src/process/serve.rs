@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use daypass_credential::{Era, Timestamp};
+use daypass_credential::{Digest, Era, Timestamp};
 use daypass_store::Store;
 use rustls::{crypto::ring::sign::any_supported_type, sign::CertifiedKey};
 use tokio::{
@@ -198,6 +198,7 @@ async fn broker(
     let log_keys = notary::every_log_key(keys.now().ring());
     let subject = notary::Subject { issuer: &issuer, era, previous, keys: &log_keys };
     let (notary, worker) = open_notary(config, &subject, store.clone()).await?;
+    let audit = Audit::new(summaries(config, era, &keys.kek().digest("summaries", &[])));
     let lifetimes = &config.lifetimes;
     let broker = Broker {
         store,
@@ -213,16 +214,16 @@ async fn broker(
         refusals: Refusals::default(),
         space,
         notary,
-        audit: Audit::new(summaries(config, era)),
+        audit,
     };
     Ok((broker, worker))
 }
 
 /// What lets searches of the log skip what cannot match. Without it they are slower, and nothing else.
-fn summaries(config: &Config, era: Era) -> Summaries {
-    Summaries::open(&config.data_dir.join("notary"), era).unwrap_or_else(|error| {
+fn summaries(config: &Config, era: Era, secret: &Digest) -> Summaries {
+    Summaries::open(&config.data_dir.join("notary"), era, secret).unwrap_or_else(|error| {
         tracing::warn!(%error, "searches of the log are slower: their summaries cannot be opened");
-        Summaries::none(era)
+        Summaries::none()
     })
 }
 

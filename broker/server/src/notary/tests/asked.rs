@@ -90,6 +90,68 @@ async fn a_checkpoint_beyond_the_log_or_beside_it_ends_everything() {
     }
 }
 
+/// Changes one bit of the leaf of a revision in the notary's files.
+fn damage(rig: &Rig, revision: usize) {
+    let path = rig.files.path().join("notary/0");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[(revision - 1) * 32] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn damaged_hashes_end_nothing_and_are_made_anew() {
+    let mut rig = Rig::new().await;
+    rig.notary.begin(&rig.broker).await;
+    let first = rig.broker.checkpoint("").await.unwrap().noted;
+    let anchor = fs::read(rig.files.path().join("anchor")).unwrap();
+    grow(&*rig.broker.store, 9, 700).await;
+    // One in the tree that is known, and one beside it, with which the way from there to now is wrong.
+    for damaged in [2, 12] {
+        rig.notary.begin(&rig.broker).await;
+        let anchored = fs::read(rig.files.path().join("anchor")).unwrap();
+        assert_ne!(anchored, anchor);
+        damage(&rig, damaged);
+        assert_eq!(shown(&rig, first.signed().note()).await, "busy");
+        let call = rig.call().await;
+        let refused = rig.broker.prove_event(&call, Revision::new(1 + damaged as u64)).await.err();
+        assert_eq!(refused.unwrap().reason().as_str(), "busy");
+        assert!(rig.broker.notary.sound().is_ok(), "the log is what was signed");
+        assert_eq!(fs::read(rig.files.path().join("anchor")).unwrap(), anchored);
+        rig.notary.forget_mended();
+        rig.notary.mend().await.unwrap();
+        assert_eq!(shown(&rig, first.signed().note()).await, "");
+        rig.broker.prove_event(&call, Revision::new(1 + damaged as u64)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_is_another_one_is_told_from_damaged_hashes() {
+    let mut rig = Rig::new().await;
+    grow(&*rig.broker.store, 9, 700).await;
+    rig.notary.begin(&rig.broker).await;
+    let keys = rig.broker.keys.now();
+    let note = note_of(keys.ring(), Era::new(1), Root { size: 300, hash: Hash::leaf(b"x") });
+    damage(&rig, 2);
+    assert_eq!(shown(&rig, &note).await, "log-older");
+    assert_eq!(fs::read_to_string(rig.files.path().join("anchor")).unwrap(), note);
+}
+
+#[tokio::test]
+async fn the_log_is_signed_under_any_clock() {
+    let mut rig = Rig::new().await;
+    rig.notary.begin(&rig.broker).await;
+    let before = rig.broker.notary.newest().await.unwrap().root().size;
+    // From before the audit key was made, and from after its end.
+    for wrong in [0, 4_000_000_000_000] {
+        rig.clock.set_wall(wrong);
+        grow(&*rig.broker.store, 9, 1).await;
+        rig.notary.begin(&rig.broker).await;
+        let head = rig.broker.store.head().borrow().revision.get();
+        assert_eq!(rig.broker.notary.newest().await.unwrap().root().size, head);
+    }
+    assert!(rig.broker.notary.newest().await.unwrap().root().size > before);
+}
+
 #[tokio::test]
 async fn an_event_is_proved_to_whom_it_concerns() {
     let mut rig = Rig::new().await;

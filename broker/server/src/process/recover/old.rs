@@ -8,7 +8,7 @@ use daypass_core::{
 };
 use daypass_credential::{Digest, Revision};
 use daypass_log::{Frontier, Root};
-use daypass_store::{Fold, Store};
+use daypass_store::{Fold, Store, StoreError};
 use zeroize::Zeroizing;
 
 use super::{
@@ -49,7 +49,7 @@ impl Old {
             let unreadable = |error| unreadable(fold.head(), error);
             let entries = store.log(fold.head(), PAGE).await.map_err(unreadable)?;
             if entries.is_empty() {
-                return Err(unreadable(daypass_store::StoreError::Damaged("it breaks off".to_owned())));
+                return Err(unreadable(StoreError::Damaged("it breaks off".to_owned())));
             }
             for entry in &entries {
                 let before = fold.head();
@@ -66,6 +66,13 @@ impl Old {
             remarks.push(
                 "the nodes beside the log were not what it leaves; they were taken from the log".into(),
             );
+        }
+        match lost(store, &nodes).await? {
+            0 => {}
+            lost => {
+                remarks
+                    .push(format!("of the texts beside the log {lost} cannot be read; they were left out"));
+            }
         }
         let root = tree.root();
         let beyond = known.iter().filter(|known| known.size > 0 && !there.contains(known));
@@ -112,12 +119,34 @@ fn tree_head(root: &Root) -> TreeHead {
     TreeHead { size: Revision::new(root.size), root: Digest::new(*root.hash.as_bytes()) }
 }
 
-/// The bytes of a text beside the log, if they are there and those that the log speaks of.
+/// The bytes of a text beside the log, if they are there and those that the log speaks of. What is lost stops no recovery.
 pub(super) async fn private(
     store: &dyn Store,
     text: TextRef,
 ) -> Result<Option<(PrivateId, Zeroizing<Vec<u8>>)>, Failure> {
-    let failed = |error| Failure::work("cannot read what lies beside the log", error);
-    let bytes = store.private(text.id).await.map_err(failed)?;
-    Ok(bytes.filter(|bytes| daypass_issuer::digest(bytes) == text.hash).map(|bytes| (text.id, bytes)))
+    Ok(beside(store, text).await?.unwrap_or_default().map(|bytes| (text.id, bytes)))
+}
+
+/// What lies beside the log for this text; nothing where it was erased. A value that is damaged, or another one, is lost.
+async fn beside(
+    store: &dyn Store,
+    text: TextRef,
+) -> Result<Result<Option<Zeroizing<Vec<u8>>>, Lost>, Failure> {
+    match store.private(text.id).await {
+        Ok(None) => Ok(Ok(None)),
+        Ok(Some(bytes)) if daypass_issuer::digest(&bytes) == text.hash => Ok(Ok(Some(bytes))),
+        Ok(Some(_)) | Err(StoreError::Damaged(_)) => Ok(Err(Lost)),
+        Err(error) => Err(Failure::work("cannot read what lies beside the log", error)),
+    }
+}
+
+struct Lost;
+
+/// How many texts of the directory are lost.
+async fn lost(store: &dyn Store, nodes: &[Node]) -> Result<usize, Failure> {
+    let mut lost = 0;
+    for text in nodes.iter().filter_map(|node| node.body.free_text()) {
+        lost += usize::from(beside(store, text).await?.is_err());
+    }
+    Ok(lost)
 }

@@ -15,8 +15,8 @@ use daypass_store::Sled;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::super::{
-    backup::sync_folder_of,
     command::Failure,
+    durable::sync_folder_of,
     start::{Begun, begun, options, store_path},
 };
 use crate::config::Config;
