@@ -31,8 +31,11 @@ pub(crate) fn trees(
     let other = |of: Option<Era>| of.is_none() || (of != Some(era) && of != previous);
     match anchor::read(&place.anchor) {
         Ok(None) => {}
-        Ok(Some(kept)) if kept.says.origin() != key::origin(issuer) || other(kept.says.era()) => {
+        Ok(Some(kept)) if kept.says.origin() != key::origin(issuer) => {
             unusable.push(format!("the anchor `{}` is of another log", place.anchor.display()));
+        }
+        Ok(Some(kept)) if other(kept.says.era()) => {
+            unusable.push(later(&format!("the anchor `{}`", place.anchor.display()), kept.says.era()));
         }
         Ok(Some(kept)) => trees.extend((kept.says.era() == Some(era)).then(|| kept.says.root())),
         Err(error) => unusable.push(error.to_string()),
@@ -40,12 +43,21 @@ pub(crate) fn trees(
     match head::read(&place.folder) {
         Ok(None) => {}
         Ok(Some(head)) if other(Some(head.era)) => {
-            unusable.push(format!("`{}` is of another log", place.folder.display()));
+            unusable.push(later(&format!("`{}`", place.folder.display()), Some(head.era)));
         }
         Ok(Some(head)) => trees.extend((head.era == era).then_some(head.root)),
         Err(error) => unusable.push(error.to_string()),
     }
     (trees, unusable)
+}
+
+/// Whoever takes up the store of an era that was followed by another has to hear what that costs.
+fn later(what: &str, era: Option<Era>) -> String {
+    let era = era.map_or_else(|| "none".to_owned(), |era| era.to_string());
+    format!(
+        "{what} is of era {era}, which this store knows nothing of: if that took the place of this one, find its store, for \
+         what was ended in it is open again here"
+    )
 }
 
 /// Puts aside whatever would keep the era `now`, which took the place of `before`, from being served: all but what it
@@ -122,6 +134,11 @@ mod tests {
         assert_eq!(known(OLD, OLD), (vec![5, 7], 0));
         assert_eq!(known(BEFORE, OLD), (vec![7], 0), "what is superseded is nothing to speak of");
         assert_eq!(known(Era::new(9), Era::new(9)), (vec![], 2));
+        let (_, said) = trees(&place(folder.path(), NEW, NEW), ISSUER, OLD, Some(BEFORE));
+        assert!(
+            said.iter().all(|why| why.contains(&format!("is of era {NEW}, which this store"))),
+            "{said:?}"
+        );
         let place = place(folder.path(), OLD, OLD);
         assert_eq!(trees(&place, "https://u.example", OLD, None).1.len(), 1);
         fs::write(&place.anchor, "no checkpoint").unwrap();
