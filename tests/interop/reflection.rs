@@ -13,7 +13,8 @@ use crate::{
 /// How many cases the script has.
 const CASES: usize = 7;
 /// What it has to find, besides reflection itself.
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 8] = [
+    "daypass.v1.AuditService",
     "daypass.v1.CredentialService",
     "daypass.v1.DiagnosticsService",
     "daypass.v1.DirectoryService",
