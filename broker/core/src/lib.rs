@@ -12,6 +12,7 @@ pub mod enroll;
 pub mod event;
 pub mod facts;
 pub mod forgetting;
+pub mod ledger;
 mod lifetime;
 pub mod mint;
 pub mod node;
