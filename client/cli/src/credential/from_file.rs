@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use daypass_credential::{Claims, Lineage, Revision, ScopeSet};
+use daypass_credential::{Claims, Lineage, Revision, ScopeSet, stamp::LINEAGE_OID};
 use daypass_sdk::Record;
 use x509_parser::{
     certificate::X509Certificate,
@@ -89,9 +89,6 @@ fn of_token(text: &str) -> Option<Found> {
         lineage: Some(claims.lineage),
     })
 }
-
-/// The private extension of our certificates, which holds era and lineage.
-const LINEAGE_OID: &[u64] = &[2, 25, 8_897_038_663_214_691_331];
 
 #[cfg(test)]
 mod tests {
