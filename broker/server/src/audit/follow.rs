@@ -9,7 +9,7 @@ use daypass_store::{Lane, StoreError};
 use super::{BUNDLE, Summaries, summary::Summary};
 use crate::broker::Broker;
 
-/// Why it cannot go on for now.
+/// What keeps it from going on until its next look.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Hindrance {
     #[error("the file cannot be used: {0}")]
