@@ -82,7 +82,7 @@ async fn a_backup_of_a_broker_at_work_is_restored_with_all_that_was_acknowledged
     assert_eq!(restored["recover_first"], false);
     world.broker.serve().await;
     let again = Connection::open(&world.broker.home("billing-api").identity().unwrap()).await.unwrap();
-    let again = daypass_sdk::Verifier::over(again).unwrap();
+    let again = daypass_sdk::Introspector::over(again).unwrap();
     let live = again.introspect(token.reveal(), Some(certificate.leaf())).await.unwrap().unwrap();
     assert_eq!(live.revision, token.revision);
     let other = daypass_sdk::Directory::over(world.broker.admin().await)

@@ -29,8 +29,8 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     ("log", "client/log", &["credential"]),
     // Broker crates for its tests alone: `the_verifier_runs_without_the_broker`.
     ("verifier", "client/verifier", &["credential", "log", "core", "issuer"]),
-    ("sdk", "client/sdk", &["credential", "log", "proto"]),
-    ("cli", "client/cli", &["credential", "log", "core", "proto", "sdk", "broker"]),
+    ("sdk", "client/sdk", &["credential", "log", "proto", "verifier"]),
+    ("cli", "client/cli", &["credential", "log", "verifier", "core", "proto", "sdk", "broker"]),
 ];
 
 /// What the package of the two binaries may name; its tests may name everything.

@@ -5,7 +5,7 @@
 mod support;
 
 use daypass_credential::NodeId;
-use daypass_sdk::{Application, Connection, Error, TokenRequest, Verifier};
+use daypass_sdk::{Application, Connection, Error, Introspector, TokenRequest};
 use support::{World, id, mint, name, reason, scopes, token};
 
 #[tokio::test]
@@ -50,7 +50,7 @@ async fn the_end_of_one_vendor_is_nothing_to_another() {
 }
 
 /// Ends `what`, and tells whether the token, and the certificate, are alive afterwards.
-async fn alive_after(world: &World, sync: &Application, billing: &Verifier, what: What) -> (bool, bool) {
+async fn alive_after(world: &World, sync: &Application, billing: &Introspector, what: What) -> (bool, bool) {
     let (certificate, token) = mint(sync).await.unwrap();
     let node = match what {
         What::Token => NodeId::credential(token.revision),

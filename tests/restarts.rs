@@ -20,8 +20,8 @@ use std::{
 use daypass_core::{Action, Event as Recorded};
 use daypass_credential::Revision;
 use daypass_sdk::{
-    Application, Connection, Credentials, Directory, Error, Event, KeepAlive, Keeper, Observer, Options,
-    RetryPolicy, TokenRequest, Verifier,
+    Application, Connection, Credentials, Directory, Error, Event, Introspector, KeepAlive, Keeper, Observer,
+    Options, RetryPolicy, TokenRequest,
 };
 use daypass_store::{Check, Options as StoreOptions, Sled, Store};
 use proxy::{Proxy, Weather};
@@ -163,7 +163,7 @@ fn start_callers(workers: &mut JoinSet<()>, seen: &Arc<Seen>, keepers: &[Arc<Kee
         });
     }
     let credentials = Credentials::of(Application::over(connection(1)).unwrap());
-    let verifier = Verifier::over(connection(2)).unwrap();
+    let verifier = Introspector::over(connection(2)).unwrap();
     for scope in ["invoices.read", "status.read"] {
         let (seen, credentials, verifier) = (seen.clone(), credentials.clone(), verifier.clone());
         workers.spawn(async move {

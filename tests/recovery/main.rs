@@ -22,7 +22,7 @@ use std::{
 use cli_support::Cli;
 use daypass_credential::{EnrollmentCode, Name, NodeKind};
 use daypass_proto::v1;
-use daypass_sdk::{Application, Connection, Directory, PrivateKey, Trust, Verifier};
+use daypass_sdk::{Application, Connection, Directory, Introspector, PrivateKey, Trust};
 use old::{New, Old, ask_again};
 use serde_json::{Value, json};
 use support::{Broker, World, id, mint, name, reason};
@@ -151,7 +151,7 @@ async fn a_store_put_back_is_refused_and_nothing_of_the_era_before_recovery_is_a
     assert_eq!(recovered["suspended_vendors"], 2);
     let verifier =
         enter(&world.broker, "billing-again", &code_for(&admin, "verifier:billing-api").await, None).await;
-    let verifier = Verifier::over(verifier).unwrap();
+    let verifier = Introspector::over(verifier).unwrap();
     let bundle = admin.trust_bundle(None).await.unwrap();
     let root = Trust::Pin(code_of(&recovered).root());
     let new = New { broker: world.broker.address(), root, verifier: &verifier, bundle: &bundle };
@@ -174,7 +174,7 @@ async fn a_store_put_back_is_refused_and_nothing_of_the_era_before_recovery_is_a
 async fn only_what_is_confirmed_comes_back(
     broker: &Broker,
     admin: &Connection,
-    verifier: &Verifier,
+    verifier: &Introspector,
     old: &Old,
 ) {
     let code = code_for(admin, "application:sync").await;

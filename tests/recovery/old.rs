@@ -6,8 +6,8 @@ use daypass_proto::v1::{
     enrollment_service_client::EnrollmentServiceClient,
 };
 use daypass_sdk::{
-    Address, Application, ClientCertificate, Connection, Error, Identity, PrivateKey, Proof, Token, Trust,
-    TrustBundle, Verifier, connect,
+    Address, Application, ClientCertificate, Connection, Error, Identity, Introspector, PrivateKey, Proof,
+    Token, Trust, TrustBundle, connect,
 };
 use tonic::Status;
 use tonic_prost::{ProstCodec, prost::Message as _};
@@ -103,7 +103,7 @@ impl Tally {
 pub(crate) struct New<'a> {
     pub(crate) broker: &'a Address,
     pub(crate) root: Trust,
-    pub(crate) verifier: &'a Verifier,
+    pub(crate) verifier: &'a Introspector,
     pub(crate) bundle: &'a TrustBundle,
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use daypass_core::{Action, Event, Life};
 use daypass_credential::NodeKind;
 use daypass_proto::v1;
-use daypass_sdk::{Application, Directory, Verifier};
+use daypass_sdk::{Application, Directory, Introspector};
 use daypass_store::{Check, Options, Sled, Store};
 
 use crate::{
@@ -184,7 +184,7 @@ async fn resuming_is_for_vendors_that_are_suspended_and_for_admins() {
     admin.resume(&id("vendor:acme")).await.unwrap();
     let skiff = Directory::over(admin.clone()).object(&id("vendor:skiff")).await.unwrap();
     assert_eq!(skiff.effective_life(), v1::Life::Open);
-    assert!(Verifier::over(verifier).is_ok());
+    assert!(Introspector::over(verifier).is_ok());
 }
 
 #[tokio::test]

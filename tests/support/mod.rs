@@ -19,8 +19,8 @@ use std::{
 use daypass_credential::{EnrollmentCode, Name, NodeId, Revision, ScopeSet};
 use daypass_proto::v1;
 use daypass_sdk::{
-    Address, Application, ClientCertificate, Connection, Directory, Error, Home, Identity, PrivateKey, Token,
-    TokenRequest, Verifier,
+    Address, Application, ClientCertificate, Connection, Directory, Error, Home, Identity, Introspector,
+    PrivateKey, Token, TokenRequest,
 };
 use tempfile::TempDir;
 
@@ -416,8 +416,8 @@ impl World {
         Application::over(self.enrolled(who, &format!("application:{name}")).await).unwrap()
     }
 
-    pub(crate) async fn verifier(&self, name: &str) -> Verifier {
-        Verifier::over(self.enrolled(name, &format!("verifier:{name}")).await).unwrap()
+    pub(crate) async fn verifier(&self, name: &str) -> Introspector {
+        Introspector::over(self.enrolled(name, &format!("verifier:{name}")).await).unwrap()
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
     call::{Call, RequestMark},
     clock::ClockGuard,
     entropy::Entropy,
+    feed::Feed,
     keys::Cabinet,
     notary::Notary,
     refusal::Refusal,
@@ -41,6 +42,7 @@ pub(crate) struct Broker {
     pub(crate) space: Space,
     pub(crate) notary: Notary,
     pub(crate) audit: Audit,
+    pub(crate) feed: Feed,
 }
 
 /// The broker's own limits on what it mints.

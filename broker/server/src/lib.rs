@@ -14,6 +14,7 @@ mod diagnostics;
 mod directory;
 mod enrollment;
 mod entropy;
+mod feed;
 mod grpc;
 mod keys;
 mod notary;

@@ -24,6 +24,7 @@ use crate::{
     clock::{ClockGuard, tests::SetClock},
     directory::{ObjectWish, ca_plan},
     entropy::SystemEntropy,
+    feed::Feed,
     keys::Cabinet,
     notary,
     refusal::Refusal,
@@ -129,6 +130,7 @@ impl Rig {
             space: Space::of("/".into(), Limits::mebibytes(0, 0)),
             notary,
             audit: Audit::new(summaries),
+            feed: Feed::new(now),
         };
         Self { broker: Arc::new(broker), clock, faults, notary: worker, files }
     }

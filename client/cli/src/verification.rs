@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use daypass_credential::NodeKind;
-use daypass_sdk::{Home, Live, Verifier};
+use daypass_sdk::{Home, Introspector, Live};
 
 use crate::{
     console::{self, Console},
@@ -54,7 +54,7 @@ pub(crate) async fn run(wish: Wish, home: &Home, console: &Console) -> Result<()
         ))
         .then("name the identity of a verifier: --home DIR or --context NAME"));
     }
-    let verifier = Verifier::over(connect(&identity).await?)?;
+    let verifier = Introspector::over(connect(&identity).await?)?;
     let Some(live) = verifier.introspect(token, chain.first()).await? else {
         console.show(&shapes::Verdict::default(), || "not good")?;
         return Err(Failure::NotGood);

@@ -2,6 +2,7 @@
 //! and exports that show where they were changed. The leaf of revision *n* has index *n* − 1. No I/O but what a caller
 //! hands in, no clock, no runtime, and no private key: signing is the caller's.
 
+mod acknowledgement;
 mod checkpoint;
 mod edge;
 pub mod export;
@@ -13,6 +14,7 @@ mod tile;
 mod tiles;
 mod tree;
 
+pub use acknowledgement::Acknowledgement;
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 pub use edge::Edge;
 pub use hash::{Hash, HashError};

@@ -16,7 +16,7 @@ use axum::{
 };
 use daypass_credential::{Name, Scope};
 use daypass_sdk::{
-    Home, Keeper, Live, Options, PrivateKey, Verifier,
+    Home, Introspector, Keeper, Live, Options, PrivateKey,
     listen::{Caller, Listener, Protocols, Terms, Without},
 };
 use rustls_pki_types::CertificateDer;
@@ -42,7 +42,7 @@ pub(crate) async fn serve(
     key: PrivateKey,
 ) -> Result<(), Fault> {
     let keeper = Keeper::start(home, &Options::default()).await?;
-    let verifier = Verifier::over(keeper.connection())?;
+    let verifier = Introspector::over(keeper.connection())?;
     let (audience, scope): (Name, Scope) = ("billing".parse()?, "invoices.read".parse()?);
 
     // Only the CA of this audience: another audience's certificates open nothing here.
@@ -65,7 +65,7 @@ async fn invoices(Granted(live): Granted, State(_): State<Guard>) -> String {
 /// What is guarded, and who is asked.
 #[derive(Clone)]
 struct Guard {
-    verifier: Verifier,
+    verifier: Introspector,
     audience: Name,
     scope: Arc<Scope>,
 }

@@ -10,7 +10,7 @@ use std::{env, error::Error, fs};
 
 use daypass_credential::{Name, Scope};
 use daypass_sdk::{
-    Home, Keeper, Live, Options, PrivateKey, Verifier,
+    Home, Introspector, Keeper, Live, Options, PrivateKey,
     listen::{Caller, Listener, Protocols, Terms, Without},
 };
 use rustls_pki_types::CertificateDer;
@@ -45,7 +45,7 @@ pub(crate) async fn serve(
     key: PrivateKey,
 ) -> Result<(), Fault> {
     let keeper = Keeper::start(home, &Options::default()).await?;
-    let verifier = Verifier::over(keeper.connection())?;
+    let verifier = Introspector::over(keeper.connection())?;
     let (audience, scope): (Name, Scope) = ("billing".parse()?, "invoices.read".parse()?);
     let bundle = keeper.connection().trust_bundle(Some(&audience)).await?;
     let roots = bundle.audiences.into_iter().flat_map(|audience| audience.roots).collect();
@@ -58,7 +58,7 @@ pub(crate) async fn serve(
 
 /// A service that lets nobody in unasked.
 struct Guarded {
-    verifier: Verifier,
+    verifier: Introspector,
     audience: Name,
     scope: Scope,
 }

@@ -23,7 +23,7 @@
 //! # }
 //! ```
 //!
-//! Below that lie the single calls: [`Application`] mints, [`Verifier`] asks, [`Directory`] reads and writes, and a
+//! Below that lie the single calls: [`Application`] mints, [`Introspector`] asks, [`Directory`] reads and writes, and a
 //! [`Connection`] ends things.
 //!
 //! - **What is tried again**: with [`RetryPolicy::PATIENT`], the default of [`Options`], calls outlast a restart of the
@@ -70,6 +70,8 @@ mod record;
 mod retry;
 mod tls;
 mod verification;
+#[cfg(feature = "verify")]
+pub mod verifier;
 mod way;
 mod wire;
 
@@ -94,4 +96,4 @@ pub use pem::{certificates_from_pem, certificates_to_pem};
 pub use record::{Death, Record, RecordKind};
 pub use retry::RetryPolicy;
 pub use tls::{Proof, Trust};
-pub use verification::{AudienceRoots, Live, TrustBundle, Verifier};
+pub use verification::{AudienceRoots, Introspector, Live, TrustBundle};

@@ -9,11 +9,11 @@ use crate::{Connection, Error, log, retry::Repeat, wire};
 
 /// A connection of a verifier's: it asks about the credentials that it is shown.
 #[derive(Debug, Clone)]
-pub struct Verifier {
+pub struct Introspector {
     connection: Connection,
 }
 
-impl Verifier {
+impl Introspector {
     /// The verifier at the end of this connection.
     ///
     /// # Errors

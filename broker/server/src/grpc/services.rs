@@ -58,6 +58,8 @@ pub(crate) fn routes(broker: &Arc<Broker>) -> Routes {
     routes.routes()
 }
 
+type Unbuilt<T> = std::pin::Pin<Box<dyn tokio_stream::Stream<Item = Result<T, Status>> + Send>>;
+
 /// Answers the calls that the gate let in.
 pub(super) struct Handler {
     pub(super) broker: Arc<Broker>,
@@ -249,6 +251,29 @@ impl offboarding::OffboardingService for Handler {
         self.answer(&call, resumed.await).await
     }
 
+    type GetReceiptStream = Unbuilt<v1::GetReceiptResponse>;
+
+    async fn preview_offboarding(
+        &self,
+        _request: Request<v1::PreviewOffboardingRequest>,
+    ) -> Result<Response<v1::PreviewOffboardingResponse>, Status> {
+        Err(Status::unimplemented("base"))
+    }
+
+    async fn offboard(
+        &self,
+        _request: Request<v1::OffboardRequest>,
+    ) -> Result<Response<v1::OffboardResponse>, Status> {
+        Err(Status::unimplemented("base"))
+    }
+
+    async fn get_receipt(
+        &self,
+        _request: Request<v1::GetReceiptRequest>,
+    ) -> Result<Response<Self::GetReceiptStream>, Status> {
+        Err(Status::unimplemented("base"))
+    }
+
     async fn end(&self, request: Request<v1::EndRequest>) -> Result<Response<v1::EndResponse>, Status> {
         let (call, ask) = opened(request)?;
         let ended = async {
@@ -353,6 +378,22 @@ impl directory::DirectoryService for Handler {
 
 #[tonic::async_trait]
 impl verification::VerificationService for Handler {
+    type FollowRevocationsStream = Unbuilt<v1::FollowRevocationsResponse>;
+
+    async fn follow_revocations(
+        &self,
+        _request: Request<tonic::Streaming<v1::FollowRevocationsRequest>>,
+    ) -> Result<Response<Self::FollowRevocationsStream>, Status> {
+        Err(Status::unimplemented("base"))
+    }
+
+    async fn list_verifiers(
+        &self,
+        _request: Request<v1::ListVerifiersRequest>,
+    ) -> Result<Response<v1::ListVerifiersResponse>, Status> {
+        Err(Status::unimplemented("base"))
+    }
+
     async fn introspect(
         &self,
         request: Request<v1::IntrospectRequest>,

@@ -76,17 +76,31 @@ table! {
     "daypass.v1.EnrollmentService/OpenEnrollment", Callers::Only(NodeKind::Person), 10 s, 64;
     "daypass.v1.EnrollmentService/RenewIdentity", Callers::Known, 10 s, 256;
     "daypass.v1.OffboardingService/End", Callers::Known, 30 s, 1024;
+    "daypass.v1.OffboardingService/GetReceipt", Callers::Only(NodeKind::Person), 30 s, 64;
+    "daypass.v1.OffboardingService/Offboard", Callers::Only(NodeKind::Person), 30 s, 1024;
+    "daypass.v1.OffboardingService/PreviewOffboarding", Callers::Only(NodeKind::Person), 30 s, 16;
     "daypass.v1.OffboardingService/Resume", Callers::Writers, 10 s, 64;
+    "daypass.v1.VerificationService/FollowRevocations", Callers::Only(NodeKind::Verifier), 10 s, 4096;
     "daypass.v1.VerificationService/GetTrustBundle", Callers::Open, 10 s, 256;
     "daypass.v1.VerificationService/Introspect", Callers::Only(NodeKind::Verifier), 5 s, 4096;
+    "daypass.v1.VerificationService/ListVerifiers", Callers::Readers, 10 s, 64;
     "grpc.health.v1.Health/Check", Callers::Open, 5 s, 1024;
     "grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Callers::Known, 10 s, 16;
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Callers::Known, 10 s, 16;
 }
 
-/// Does this go on under a clock that is not believed? Ends do, and what clients ask before they call anything.
+/// Does this go on under a clock that is not believed? Ends do, with what belongs to them, and so do those who have to hear
+/// of ends, and what clients ask before they call anything.
 const fn goes_on(path: &str) -> bool {
-    matches!(path.as_bytes(), b"daypass.v1.OffboardingService/End" | b"daypass.v1.AuditService/GetCheckpoint")
+    matches!(
+        path.as_bytes(),
+        b"daypass.v1.AuditService/GetCheckpoint"
+            | b"daypass.v1.OffboardingService/End"
+            | b"daypass.v1.OffboardingService/GetReceipt"
+            | b"daypass.v1.OffboardingService/Offboard"
+            | b"daypass.v1.OffboardingService/PreviewOffboarding"
+            | b"daypass.v1.VerificationService/FollowRevocations"
+    )
 }
 
 /// The service of which one method takes large messages, and that method.
@@ -96,7 +110,13 @@ const LARGE_METHOD: &str = "daypass.v1.DirectoryService/PlanObjects";
 impl Row {
     /// Does its answer go on after it has begun? Then the call has its place for as long.
     pub(crate) fn streams(&self) -> bool {
-        matches!(self.path, "daypass.v1.AuditService/ReadEvents" | "daypass.v1.AuditService/ExportLog")
+        matches!(
+            self.path,
+            "daypass.v1.AuditService/ExportLog"
+                | "daypass.v1.AuditService/ReadEvents"
+                | "daypass.v1.OffboardingService/GetReceipt"
+                | "daypass.v1.VerificationService/FollowRevocations"
+        )
     }
 
     /// Is its message to be kept small apart from what its service takes?
@@ -167,7 +187,17 @@ mod tests {
     #[test]
     fn only_ends_and_what_comes_before_them_go_on_under_any_clock() {
         let any: Vec<&str> = TABLE.iter().filter(|row| row.any_clock).map(|row| row.path).collect();
-        assert_eq!(any, ["daypass.v1.AuditService/GetCheckpoint", "daypass.v1.OffboardingService/End"]);
+        assert_eq!(
+            any,
+            [
+                "daypass.v1.AuditService/GetCheckpoint",
+                "daypass.v1.OffboardingService/End",
+                "daypass.v1.OffboardingService/GetReceipt",
+                "daypass.v1.OffboardingService/Offboard",
+                "daypass.v1.OffboardingService/PreviewOffboarding",
+                "daypass.v1.VerificationService/FollowRevocations",
+            ]
+        );
     }
 
     #[test]

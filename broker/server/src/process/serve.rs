@@ -33,6 +33,7 @@ use crate::{
     clock::{ClockGuard, SystemClock},
     config::Config,
     entropy::SystemEntropy,
+    feed::{Feed, keep_feed},
     grpc::{GateLayer, routes, unlisted},
     keys::Cabinet,
     notary::{self, Worker},
@@ -97,6 +98,7 @@ pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> Result
     tokio::spawn(renew_certificate(broker.clone(), config.clone(), identity));
     tokio::spawn(count_refusals(broker.clone()));
     tokio::spawn(watch_space(broker.clone()));
+    tokio::spawn(keep_feed(broker.clone()));
     tokio::spawn(keep_summaries(broker.clone(), pace(&config)));
 
     let connections =
@@ -154,6 +156,7 @@ async fn answer(
             tracing::info!("stopping: finishing what is under way");
             notify(State::Stopping);
             following.audit.close();
+            following.feed.close();
             reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
         });
     tokio::select! {
@@ -199,6 +202,7 @@ async fn broker(
     let subject = notary::Subject { issuer: &issuer, era, previous, keys: &log_keys };
     let (notary, worker) = open_notary(config, &subject, store.clone()).await?;
     let audit = Audit::new(summaries(config, era, &keys.kek().digest("summaries", &[])));
+    let feed = Feed::new(clock.now());
     let lifetimes = &config.lifetimes;
     let broker = Broker {
         store,
@@ -215,6 +219,7 @@ async fn broker(
         space,
         notary,
         audit,
+        feed,
     };
     Ok((broker, worker))
 }

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use daypass_credential::{Name, ScopeSet};
 use daypass_proto::v1;
-use daypass_sdk::{Application, ClientCertificate, Error, Token, TokenRequest, Verifier};
+use daypass_sdk::{Application, ClientCertificate, Error, Introspector, Token, TokenRequest};
 use prost::Message as _;
 use tokio::task::JoinSet;
 
@@ -34,7 +34,7 @@ impl Kind {
 #[derive(Debug)]
 pub(super) struct Parties {
     pub(super) applications: Vec<Application>,
-    pub(super) verifiers: Vec<Verifier>,
+    pub(super) verifiers: Vec<Introspector>,
     pub(super) certificate: ClientCertificate,
     pub(super) token: Token,
     pub(super) audience: Name,

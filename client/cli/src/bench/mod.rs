@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use clap::Args;
 use daypass_credential::NodeId;
-use daypass_sdk::{Address, Application, Connection, Directory, Error, Home, TokenRequest, Verifier};
+use daypass_sdk::{Address, Application, Connection, Directory, Error, Home, Introspector, TokenRequest};
 
 use self::{
     figures::{Slice, median, percentile},
@@ -126,7 +126,7 @@ async fn parties(
     let applications = connections(wish, folder, broker, admin, &subject).await?;
     let applications: Vec<_> = applications.into_iter().map(Application::over).collect::<Result<_, _>>()?;
     let verifiers = connections(wish, folder, broker, admin, &guard).await?;
-    let verifiers = verifiers.into_iter().map(Verifier::over).collect::<Result<_, _>>()?;
+    let verifiers = verifiers.into_iter().map(Introspector::over).collect::<Result<_, _>>()?;
 
     let application = applications.first().ok_or(Error::BadInput("there are no connections".into()))?;
     let certificate = application.certificate(&audience, None).await?;

@@ -6,7 +6,7 @@ use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 use bytes::Bytes;
 use daypass_credential::{Name, Scope};
 use daypass_sdk::{
-    Verifier,
+    Introspector,
     listen::{Connection, Listener, Protocols, Terms, Without},
 };
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -45,7 +45,7 @@ impl Service {
     pub(super) async fn start(
         guarded: Guarded,
         roots: &[CertificateDer<'static>],
-        verifier: Verifier,
+        verifier: Introspector,
     ) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| Failure::Internal(format!("the service cannot listen: {error}"));
         let (terms, certificate) =
@@ -92,7 +92,7 @@ async fn serve(connection: Connection, guard: Guard) -> Result<(), Fault> {
 #[derive(Debug, Clone)]
 struct Guard {
     guarded: Arc<Guarded>,
-    verifier: Verifier,
+    verifier: Introspector,
 }
 
 impl Guard {

@@ -4,7 +4,7 @@ use std::{fmt::Display, path::Path, str::FromStr};
 
 use daypass_credential::{EnrollmentCode, NodeId, ScopeSet};
 use daypass_sdk::{
-    Address, Application, ClientCertificate, Connection, Directory, Error, Token, TokenRequest, Verifier,
+    Address, Application, ClientCertificate, Connection, Directory, Error, Introspector, Token, TokenRequest,
 };
 use http::StatusCode;
 
@@ -33,7 +33,7 @@ pub(super) struct Tour<'a> {
 struct Parties {
     admin: Directory,
     application: Application,
-    verifier: Verifier,
+    verifier: Introspector,
 }
 
 /// What the application holds.
@@ -80,7 +80,7 @@ impl<'a> Tour<'a> {
         let enroll = |subject| enroll(self.folder, &address, &admin, subject);
         let application = steps.take("enroll-application", enroll("application:invoice-sync")).await?;
         let verifier = steps.take("enroll-verifier", enroll("verifier:billing-api")).await?;
-        let (application, verifier) = (Application::over(application)?, Verifier::over(verifier)?);
+        let (application, verifier) = (Application::over(application)?, Introspector::over(verifier)?);
         Ok(Parties { admin, application, verifier })
     }
 
@@ -151,7 +151,7 @@ async fn mint_token(application: &Application, certificate: &ClientCertificate) 
     Ok(Outcome::done(token, format!("{note}; bound to the certificate")))
 }
 
-async fn start_service(verifier: &Verifier) -> Stepped<Service> {
+async fn start_service(verifier: &Introspector) -> Stepped<Service> {
     let audience = known(AUDIENCE)?;
     let bundle = verifier.connection().trust_bundle(Some(&audience)).await?;
     let roots: Vec<_> = bundle.audiences.into_iter().flat_map(|audience| audience.roots).collect();

@@ -8,7 +8,7 @@
 //! - With anything else: [`Listener::accept`].
 //!
 //! The handshake shows that the caller holds the key of a certificate which the audience's CA signed, and nothing else:
-//! whether the credential is good is to be asked with every request ([`Verifier`](crate::Verifier)), with the
+//! whether the credential is good is to be asked with every request ([`Introspector`](crate::Introspector)), with the
 //! certificate from here.
 //!
 //! INVARIANT (no resumption): a resumed handshake would skip the certificate, so there is none.
