@@ -318,6 +318,29 @@ impl audit::AuditService for Handler {
 
 #[tonic::async_trait]
 impl offboarding::OffboardingService for Handler {
+    type GetReceiptStream = tokio_stream::Empty<Result<v1::GetReceiptResponse, Status>>;
+
+    async fn preview_offboarding(
+        &self,
+        _request: Request<v1::PreviewOffboardingRequest>,
+    ) -> Result<Response<v1::PreviewOffboardingResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn offboard(
+        &self,
+        _request: Request<v1::OffboardRequest>,
+    ) -> Result<Response<v1::OffboardResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn get_receipt(
+        &self,
+        _request: Request<v1::GetReceiptRequest>,
+    ) -> Result<Response<Self::GetReceiptStream>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
     async fn end(&self, _request: Request<v1::EndRequest>) -> Result<Response<v1::EndResponse>, Status> {
         let mut scene = self.scene()?;
         scene.ends += 1;
