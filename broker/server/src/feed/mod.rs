@@ -17,6 +17,8 @@ mod proof;
 mod recent;
 mod snapshot;
 mod teller;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::{

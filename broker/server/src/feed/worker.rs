@@ -177,7 +177,7 @@ impl Feed {
 }
 
 /// Raises the horizon, by a clock that is believed alone.
-fn forget(broker: &Broker) {
+pub(super) fn forget(broker: &Broker) {
     if let Ok(now) = broker.trusted_now() {
         broker.feed.raise_horizon(now.before(BEHIND));
     }
