@@ -34,6 +34,11 @@ impl Default for Recent {
 }
 
 impl Recent {
+    /// Begins with everything that came after this revision.
+    pub(super) fn begin(since: Revision, cuts: Vec<Arc<RecentCut>>) -> Self {
+        Self { cuts: cuts.into(), since, kept: KEPT }
+    }
+
     /// Takes in what came next.
     pub(super) fn extend(&mut self, cuts: impl IntoIterator<Item = Arc<RecentCut>>) {
         self.cuts.extend(cuts);
@@ -111,8 +116,7 @@ mod tests {
 
     #[test]
     fn who_is_behind_what_is_kept_gets_nothing_rather_than_a_part() {
-        let mut recent = Recent { since: Revision::new(7), ..Recent::default() };
-        recent.extend([8].map(cut));
+        let mut recent = Recent::begin(Revision::new(7), vec![cut(8)]);
         assert_eq!(after(&recent, 6, 9, 9), None);
         assert_eq!(after(&recent, 7, 9, 9), Some(vec![8]));
         recent.extend((9..9 + 65_536).map(cut));

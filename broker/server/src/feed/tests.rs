@@ -14,9 +14,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
-    Follower, Hello, Known, Said, Tip, Told,
+    Feed, Follower, Hello, Known, Said, Tip, Told,
     follower::{Over, Refused},
-    keep_feed,
+    keep_feed, kept,
     keys::digest_of_point,
     worker::forget,
 };
@@ -327,5 +327,44 @@ async fn a_broker_that_stops_says_so_to_all_who_follow() {
     rig.broker.feed.close();
     for line in &mut lines {
         assert_eq!(line.end().await.1, "stopping");
+    }
+}
+
+#[tokio::test]
+async fn the_ledger_is_kept_and_used_for_the_log_that_it_followed_alone() {
+    let rig = rig().await;
+    let (broker, path) = (rig.broker.clone(), rig.files.path().join("ledger"));
+    let open = |path: &std::path::Path| {
+        let (path, broker) = (path.to_owned(), broker.clone());
+        async move { Feed::open(noon(), path, &*broker.store, broker.era, broker.keys.kek()).await }
+    };
+    let first = ended(&rig).await;
+    minted(&rig).await;
+    broker.feed.followed(head(&rig)).await.unwrap();
+    let (written, tip) = (broker.feed.ledger(Clone::clone), *broker.feed.tip.borrow());
+    let file = kept::closed(broker.keys.kek(), broker.era, tip, &written).unwrap();
+    assert_eq!(open(&path).await.tip.borrow().revision, Revision::ZERO, "there is none yet");
+    std::fs::write(&path, &file).unwrap();
+    ended(&rig).await;
+
+    let again = open(&path).await;
+    assert_eq!(*again.tip.borrow(), tip);
+    let form = |ledger: &daypass_core::ledger::Ledger| serde_json::to_string(ledger).unwrap();
+    assert_eq!(again.ledger(form), form(&written));
+    let page = again.recent(|recent| recent.after(Revision::ZERO, tip.revision, 9)).unwrap();
+    let entry = broker.store.log(Revision::new(page[0].cut.at.get() - 1), 1).await.unwrap().remove(0);
+    assert_eq!((&page[0].cut.node, page[0].leaf), (&first, Hash::leaf(&entry.event)));
+
+    // Whatever is changed, and another log, is not gone on with.
+    for at in (0..file.len()).step_by(7) {
+        let mut changed = file.clone();
+        changed[at] ^= 1;
+        std::fs::write(&path, &changed).unwrap();
+        assert_eq!(open(&path).await.tip.borrow().revision, Revision::ZERO, "byte {at}");
+    }
+    let elsewhere = Tip { leaf: Hash::leaf(b"another event"), ..tip };
+    for (era, tip) in [(Era::new(1), elsewhere), (Era::new(2), tip)] {
+        std::fs::write(&path, kept::closed(broker.keys.kek(), era, tip, &written).unwrap()).unwrap();
+        assert_eq!(open(&path).await.tip.borrow().revision, Revision::ZERO);
     }
 }

@@ -13,7 +13,7 @@ use daypass_credential::{NodeId, NodeKind, Revision, Timestamp, Ttl};
 use daypass_log::Hash;
 use daypass_store::{Entry, StoreError};
 
-use super::{Feed, Tip, recent::RecentCut};
+use super::{Feed, Tip, kept::keep_if_due, recent::RecentCut};
 use crate::broker::Broker;
 
 /// How many entries are taken in at once.
@@ -55,6 +55,7 @@ pub(crate) async fn keep_feed(broker: Arc<Broker>) {
             tokio::time::sleep(PAUSE).await;
             continue;
         }
+        keep_if_due(&broker);
         tokio::select! {
             biased;
             changed = head.changed() => if changed.is_err() { return },
