@@ -368,3 +368,25 @@ async fn the_ledger_is_kept_and_used_for_the_log_that_it_followed_alone() {
         assert_eq!(open(&path).await.tip.borrow().revision, Revision::ZERO);
     }
 }
+
+/// An echo says that nothing is missing, and an ended key that is still trusted would be: it is gone before the echo comes.
+#[tokio::test]
+async fn a_key_that_was_ended_is_gone_before_the_next_echo() {
+    let rig = rig().await;
+    let mut line = Line::open(&rig).await;
+    line.settle(1).await;
+    let kid = token(&rig).key;
+    let node = NodeId::new(daypass_credential::NodeKind::Key, kid.clone());
+    let stored = rig.broker.store.nodes(&[node]).await.unwrap().remove(0).unwrap();
+    let kids = |came: &[Told]| {
+        came.iter().rev().find_map(|told| match told {
+            Told::Keys { offer, .. } => {
+                Some(offer.all.tokens.iter().map(|key| key.kid.clone()).collect::<Vec<_>>())
+            }
+            _ => None,
+        })
+    };
+    write(&*rig.broker.store, Put { node: stored.node.with_life(Life::Ended), cut: true }, Vec::new()).await;
+    let (came, at) = line.settle(2).await;
+    assert_eq!((kids(&came), at.revision), (Some(Vec::new()), head(&rig)));
+}

@@ -118,7 +118,10 @@ impl Followed {
 }
 
 impl Feed {
-    /// Takes in what came next, and says so: first what there is, then that there is something.
+    /// Takes in what came next, and says so.
+    ///
+    /// INVARIANT (news before place): whoever sees how far the log was followed finds all that there is to tell up to
+    /// there, keys included, since an echo says that nothing is missing. Whoever waits is woken after both.
     fn take(&self, batch: &[Followed]) -> Result<(), Misplaced> {
         let (cuts, tip, taken) = self.write_down(batch);
         let batch = batch.iter().take_while(|one| one.revision <= tip.revision);
@@ -129,12 +132,13 @@ impl Feed {
         }
         let cut = cuts.last().map(|last| last.cut.at);
         self.recent(|recent| recent.extend(cuts));
-        self.tip.send_replace(tip);
         self.news.send_if_modified(|news| {
             news.cut = cut.unwrap_or(news.cut);
             news.keys = keys.unwrap_or(news.keys);
-            cut.is_some() || keys.is_some()
+            false
         });
+        self.tip.send_replace(tip);
+        self.news.send_if_modified(|_| cut.is_some() || keys.is_some());
         if !struck.is_empty() {
             // Without followers nobody hears it.
             let _heard = self.struck.send(struck.into());
