@@ -389,3 +389,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_stream_that_breaks_between_two_cuts_of_a_commit_loses_none() {
+    let mut world = World::new();
+    let begun = [
+        Step::Connect { lag: 0, snapshot: true },
+        Step::Deliver(9),
+        Step::Mint { vendors: vec![0, 1], secs: 60 },
+        Step::Cut { vendors: vec![0, 1], key: true },
+        Step::Serve,
+    ];
+    let goes_on = [Step::Connect { lag: 0, snapshot: false }, Step::Ask, Step::Serve, Step::Deliver(9)];
+    // One of them has arrived, or both, or the keys as well.
+    for arrived in 1..=3 {
+        let steps = begun.iter().cloned().chain([Step::Deliver(arrived)]).chain(goes_on.iter().cloned());
+        for step in steps {
+            world.step(step);
+            world.check().unwrap();
+        }
+    }
+}
