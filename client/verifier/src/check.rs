@@ -61,9 +61,13 @@ impl Verifier {
         })
     }
 
-    /// Puts a view in force in place of the one before, keys and cuts in one step.
+    /// Puts a view in force in place of the one before, keys and cuts in one step. One from further back in the same era
+    /// changes nothing: it may lack cuts, and what was refused stays refused, whoever feeds this.
     pub fn apply(&self, view: Arc<View>) {
-        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Some(view);
+        let mut now = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        if now.as_ref().is_none_or(|now| !view.is_behind(now)) {
+            *now = Some(view);
+        }
     }
 
     /// The view in force.
