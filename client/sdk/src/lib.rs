@@ -68,6 +68,8 @@ mod past_refusal;
 mod pem;
 mod record;
 mod retry;
+#[cfg(any(feature = "listen", feature = "verify"))]
+mod server_tls;
 mod tls;
 mod verification;
 #[cfg(feature = "verify")]

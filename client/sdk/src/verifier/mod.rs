@@ -1,6 +1,13 @@
 //! Checking credentials without asking: a verifier follows the broker's feed and judges by itself, request by request.
 
+mod basis;
 mod clock;
+#[cfg(test)]
+mod forge;
+mod gate;
+mod guarded;
+mod tls;
+mod vigil;
 
 use std::{fmt, sync::Arc};
 
@@ -11,6 +18,13 @@ use tokio::sync::watch;
 
 use crate::Error;
 pub(crate) use clock::{Clock, SystemClock};
+pub use gate::{Answering, Denied, Gate, Gated, Granted, GuardedBody, Need, Peer, PeerOf};
+pub use guarded::Guarded;
+#[cfg(feature = "listen")]
+pub(crate) use guarded::Standing;
+pub use tls::{ClientCertificates, server_config};
+
+pub use crate::server_tls::Without;
 
 /// Checks tokens and client certificates for some audiences, by what a broker pushes. Copies share it. Its checks never
 /// wait, and refuse once nothing was heard for longer than the audience allows.
