@@ -362,3 +362,5 @@ impl fmt::Debug for Port {
 
 #[cfg(test)]
 mod tests;
+#[cfg(all(test, feature = "verify"))]
+mod verified_tests;

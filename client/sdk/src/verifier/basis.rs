@@ -20,14 +20,7 @@ pub(super) struct Basis {
 
 impl Watched for Basis {
     fn judge(&self) -> Result<(), Refused> {
-        // A token that is bound to no certificate still came over a connection that rests on one.
-        if let Some(certificate) = &self.certificate {
-            self.verifier.check_certificate(certificate)?;
-        }
-        match &self.token {
-            Some(token) => self.verifier.check_token_again(token, self.certificate.as_ref(), &self.wanted),
-            None => Ok(()),
-        }
+        self.verifier.inner.still(self.token.as_ref(), self.certificate.as_ref(), &self.wanted)
     }
 
     fn lasts(&self) -> u64 {

@@ -52,7 +52,7 @@ impl Standing {
 
 impl Watched for Standing {
     fn judge(&self) -> Result<(), Refused> {
-        match self.check() {
+        match self.verifier.inner.still(None, Some(&self.certificate), &[]) {
             // Whoever is stale or knows nothing yet cannot say that it is over.
             Err(refused) if refused.is_own_state() => Ok(()),
             checked => checked,
@@ -167,3 +167,6 @@ impl<IO> fmt::Debug for Guarded<IO> {
         f.write_str("Guarded(…)")
     }
 }
+
+#[cfg(test)]
+mod tests;
