@@ -1,6 +1,8 @@
 //! The gate without sockets: who is let in, what is heard by whom is not, and when that turns.
 
 mod ending;
+#[cfg(feature = "listen")]
+mod wire;
 
 use std::{convert::Infallible, sync::Mutex};
 
