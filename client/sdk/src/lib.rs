@@ -69,6 +69,8 @@ mod past_refusal;
 mod pem;
 mod record;
 mod retry;
+#[cfg(any(feature = "listen", feature = "verify"))]
+mod server_tls;
 mod standings;
 mod tls;
 mod verification;

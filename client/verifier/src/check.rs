@@ -146,6 +146,18 @@ impl Verifier {
         self.judge(now, |judge| judge.certificate(certificate))
     }
 
+    /// For how many milliseconds more what is known is new enough for this audience, if nothing else comes. It says when
+    /// to ask again, and is no verdict.
+    #[must_use]
+    pub fn fresh_for(&self, audience: &Name, now: Moment) -> u64 {
+        let left = |view: Arc<View>| {
+            let limit = view.bundle().staleness(audience)?;
+            let limit = self.staleness.map_or(limit, |own| own.min(limit));
+            Some(limit.as_millis().saturating_sub(view.age(now)?))
+        };
+        self.view().and_then(left).unwrap_or(0)
+    }
+
     fn read_token(&self, token: &str) -> Result<Token, Refused> {
         let view = self.view().ok_or(Refused::NotReady)?;
         if token.len() > MAX_TOKEN {
@@ -186,5 +198,6 @@ mod tests {
         let now = Moment { boot: 0, wall: daypass_credential::Timestamp::ZERO };
         assert_eq!(verifier.check_token("a.b.c", None, &[], now).err(), Some(Refused::NotReady));
         assert_eq!(verifier.read_certificate(&[]).err(), Some(Refused::NotReady));
+        assert_eq!(verifier.fresh_for(&"billing".parse().unwrap(), now), 0);
     }
 }

@@ -3,9 +3,17 @@
 //! `follow.rs` is the task that follows, `turn.rs` one stream of it, `stream.rs` and `wire.rs` what goes over the wire;
 //! `signer.rs` acknowledges, `memory.rs` keeps what the next process begins with. What is decided by it all, and how a
 //! stream is believed, lies in `daypass-verifier`.
+//!
+//! For services: `gate/` judges requests, `tls.rs` handshakes, `guarded.rs` connections; `vigil.rs` waits beside what is
+//! open until its `basis.rs` is good no more.
 
+mod basis;
 mod clock;
 mod follow;
+#[cfg(test)]
+pub(crate) mod forge;
+mod gate;
+mod guarded;
 mod lost;
 mod memory;
 mod news;
@@ -14,7 +22,9 @@ mod signer;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod turn;
+mod vigil;
 mod wire;
 
 use std::{
@@ -35,12 +45,19 @@ use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 use crate::{Connection, Error};
 pub(crate) use clock::{Clock, SystemClock};
 use follow::{Follower, Keeping, follow};
+pub use gate::{Answering, Denied, Gate, Gated, Granted, GuardedBody, Need, Peer, PeerOf};
+pub use guarded::Guarded;
+#[cfg(feature = "listen")]
+pub(crate) use guarded::Standing;
 pub use lost::Lost;
 use memory::Place;
 pub use news::{News, Watch};
 pub use options::Options;
 use signer::Signer;
+pub use tls::{ClientCertificates, server_config};
 pub use wire::Malformed;
+
+pub use crate::server_tls::Without;
 
 /// Checks tokens and client certificates for some audiences, by what a broker pushes. Copies share it. Its checks never
 /// wait, and refuse once nothing was heard for longer than the audience allows.
@@ -251,6 +268,19 @@ impl Verifier {
 }
 
 impl Inner {
+    /// The verdict on what was let in before, which nobody counts.
+    fn still(
+        &self,
+        token: Option<&Token>,
+        shown: Option<&Certificate>,
+        wanted: &[Scope],
+    ) -> Result<(), Refused> {
+        let now = self.clock.moment();
+        // A token that is bound to no certificate still came over a connection that rests on one.
+        shown.map_or(Ok(()), |shown| self.check.check_certificate(shown, now))?;
+        token.map_or(Ok(()), |token| self.check.check_token_again(token, shown, wanted, now))
+    }
+
     fn apply(&self, view: Arc<View>, moves: bool) {
         self.check.apply(view);
         self.views.send_modify(|times| *times = times.wrapping_add(1));
