@@ -3,6 +3,7 @@
 //! INVARIANT (nobody is waited for): following the log waits for no verifier and for no question about what is alive.
 
 mod attendance;
+mod own_ends;
 mod worker;
 
 use std::{
@@ -20,6 +21,7 @@ use daypass_log::Hash;
 use tokio::sync::watch;
 
 pub(crate) use attendance::{Acknowledged, Attendance, Instance};
+pub(crate) use own_ends::OwnEnds;
 pub(crate) use worker::keep_feed;
 
 use crate::refusal::Refusal;
@@ -38,6 +40,7 @@ pub(crate) struct Feed {
     ledger: RwLock<Ledger>,
     tip: watch::Sender<Tip>,
     attendance: Attendance,
+    own_ends: OwnEnds,
     /// Instants that the horizon must not pass yet, by a number of their own.
     held: Arc<Mutex<BTreeMap<u64, Timestamp>>>,
     next: AtomicU64,
@@ -64,6 +67,7 @@ impl Feed {
             ledger: RwLock::default(),
             tip: watch::Sender::new(tip),
             attendance: Attendance::new(began),
+            own_ends: OwnEnds::default(),
             held: Arc::default(),
             next: AtomicU64::default(),
             closing: watch::Sender::new(false),
@@ -91,6 +95,11 @@ impl Feed {
     /// Who follows, and how far they are.
     pub(crate) const fn attendance(&self) -> &Attendance {
         &self.attendance
+    }
+
+    /// What partners ended of their own, and whether more may be opened for them.
+    pub(crate) const fn own_ends(&self) -> &OwnEnds {
+        &self.own_ends
     }
 
     /// Keeps the horizon at or before this instant.

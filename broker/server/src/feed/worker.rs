@@ -18,7 +18,7 @@ const PAGE: usize = 1024;
 /// How often the horizon is raised.
 const HORIZON: Duration = Duration::from_secs(5);
 /// How far the horizon stays behind the clock, so that a small step back of it meets no credential below.
-const BEHIND: Ttl = Ttl::seconds(60);
+pub(super) const BEHIND: Ttl = Ttl::seconds(60);
 /// How long to wait after something went wrong.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -76,7 +76,7 @@ async fn follow(broker: &Broker, upto: Revision) -> Result<(), Hindrance> {
         {
             let mut ledger = feed.ledger.write().unwrap_or_else(PoisonError::into_inner);
             for (revision, event) in &events {
-                ledger.take(*revision, event)?;
+                feed.own_ends.take(event, &ledger.take(*revision, event)?);
             }
         }
         feed.tip.send_replace(tip);
@@ -87,5 +87,7 @@ async fn follow(broker: &Broker, upto: Revision) -> Result<(), Hindrance> {
 fn forget(broker: &Broker) {
     let Ok(now) = broker.trusted_now() else { return };
     let most: Timestamp = broker.feed.horizon_at_most(now.before(BEHIND));
-    broker.feed.ledger.write().unwrap_or_else(PoisonError::into_inner).forget(most);
+    let mut ledger = broker.feed.ledger.write().unwrap_or_else(PoisonError::into_inner);
+    ledger.forget(most);
+    broker.feed.own_ends.forget(ledger.horizon());
 }
