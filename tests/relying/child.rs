@@ -1,11 +1,6 @@
 //! Processes that the stories start: this very program again, told by its environment which of them to be.
 
-use std::{
-    collections::BTreeMap,
-    env, fs,
-    process::Stdio,
-    time::Duration,
-};
+use std::{collections::BTreeMap, env, fs, process::Stdio, time::Duration};
 
 use daypass_sdk::{Home, PrivateKey};
 use rustls_pki_types::CertificateDer;

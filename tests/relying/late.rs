@@ -28,7 +28,8 @@ impl Late {
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let Ok(far) = TcpStream::connect(&broker).await else { continue };
-                let ((mut near_read, near_write), (far_read, mut far_write)) = (near.into_split(), far.into_split());
+                let ((mut near_read, near_write), (far_read, mut far_write)) =
+                    (near.into_split(), far.into_split());
                 tokio::spawn(async move { copy(&mut near_read, &mut far_write).await });
                 tokio::spawn(bring(far_read, near_write, seen.clone()));
             }

@@ -10,11 +10,11 @@
     reason = "tests"
 )]
 
-#[path = "../support/mod.rs"]
-mod support;
 #[path = "../support/proxy.rs"]
 #[allow(dead_code, reason = "its own tests use the rest")]
 mod proxy;
+#[path = "../support/mod.rs"]
+mod support;
 
 #[path = "../powerfs/mod.rs"]
 mod powerfs;

@@ -8,7 +8,7 @@ use http_body_util::Empty;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::{CertificateDer, ServerName};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
@@ -36,7 +36,7 @@ pub(crate) async fn run(knows: &BTreeMap<String, String>) {
     say(&json!({ "ready": true }));
     let mut commands = commands();
     while let Ok(Some(_)) = commands.next_line().await {
-        say(&json!({ "axum": axum.attempt().await, "tls": tls.attempt().await }));
+        say(&json!({ "axum": axum.attempt().await.said(), "tls": tls.attempt().await.said() }));
     }
 }
 
@@ -64,7 +64,6 @@ impl Way {
 }
 
 /// What was accepted: over a connection made for it, over one that was open, and over one that wanted to resume.
-#[derive(serde::Serialize)]
 struct Accepted {
     new: bool,
     open: bool,
@@ -73,8 +72,14 @@ struct Accepted {
     shortened: bool,
 }
 
+impl Accepted {
+    fn said(&self) -> Value {
+        json!({ "new": self.new, "open": self.open, "resumed": self.resumed, "shortened": self.shortened })
+    }
+}
+
 struct Axum {
-    held: Credential,
+    bearer: String,
     way: Way,
     fresh: Way,
     open: Option<SendRequest<Empty<Bytes>>>,
@@ -83,7 +88,8 @@ struct Axum {
 impl Axum {
     async fn new(port: &str, held: &Credential, roots: &[CertificateDer<'static>]) -> Self {
         let (way, fresh) = (Way::new(port, held, roots), Way::new(port, held, roots));
-        let mut axum = Self { held: held.clone(), way, fresh, open: None };
+        let bearer = format!("Bearer {}", held.token().reveal());
+        let mut axum = Self { bearer, way, fresh, open: None };
         axum.open = axum.opened(&axum.way).await.map(|(open, _)| open);
         axum
     }
@@ -96,10 +102,9 @@ impl Axum {
     }
 
     async fn get(&self, sender: &mut SendRequest<Empty<Bytes>>) -> bool {
-        let bearer = format!("Bearer {}", self.held.token().reveal());
         let request = hyper::Request::get("/invoices")
             .header("host", "localhost")
-            .header("authorization", bearer)
+            .header("authorization", &self.bearer)
             .body(Empty::new())
             .unwrap();
         sender.send_request(request).await.is_ok_and(|answer| answer.status().is_success())

@@ -86,7 +86,8 @@ async fn world(disk: &PowerDisk) -> (World, Value) {
     let mut broker = Broker::init_at(tempfile::tempdir().unwrap(), place, "");
     broker.serve().await;
     let world = World::over(broker).await;
-    let v1::Object { kind: Some(v1::object::Kind::Audience(billing)) } = audience("billing", "production") else {
+    let v1::Object { kind: Some(v1::object::Kind::Audience(billing)) } = audience("billing", "production")
+    else {
         panic!("no audience");
     };
     let strict = v1::Audience { staleness_seconds: 5, ..billing };
@@ -131,7 +132,7 @@ async fn whoever_hears_nothing_in_time_refuses_and_recovers_by_itself() {
     assert!(world.admin.end(&id("application:other"), "").await.is_err());
     assert_eq!(world.broker.ended().await, Some(3));
     tokio::join!(stalled.until(false), delayed.until(false), suspended.until(false));
-    disk.restart(Damage::Drop, &mut Random::seeded(7));
+    disk.restart(Damage::Drop, &mut Random::new(7));
     world.broker.serve().await;
     tokio::join!(stalled.until(true), delayed.until(true), suspended.until(true));
 
