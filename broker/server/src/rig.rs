@@ -29,6 +29,7 @@ use crate::{
     notary,
     refusal::Refusal,
     refusals::Refusals,
+    right_of_way::RightOfWay,
     space::{Limits, Space},
 };
 
@@ -131,6 +132,7 @@ impl Rig {
             notary,
             audit: Audit::new(summaries),
             feed: Feed::new(now),
+            right_of_way: RightOfWay::default(),
         };
         Self { broker: Arc::new(broker), clock, faults, notary: worker, files }
     }

@@ -342,7 +342,7 @@ async fn the_ledger_is_kept_and_used_for_the_log_that_it_followed_alone() {
     let first = ended(&rig).await;
     minted(&rig).await;
     broker.feed.followed(head(&rig)).await.unwrap();
-    let (written, tip) = (broker.feed.ledger(Clone::clone), *broker.feed.tip.borrow());
+    let (written, tip) = broker.feed.copy();
     let file = kept::closed(broker.keys.kek(), broker.era, tip, &written).unwrap();
     assert_eq!(open(&path).await.tip.borrow().revision, Revision::ZERO, "there is none yet");
     std::fs::write(&path, &file).unwrap();
@@ -351,7 +351,7 @@ async fn the_ledger_is_kept_and_used_for_the_log_that_it_followed_alone() {
     let again = open(&path).await;
     assert_eq!(*again.tip.borrow(), tip);
     let form = |ledger: &daypass_core::ledger::Ledger| serde_json::to_string(ledger).unwrap();
-    assert_eq!(again.ledger(form), form(&written));
+    assert_eq!(again.ledger(form), form(&written.ledger));
     let page = again.recent(|recent| recent.after(Revision::ZERO, tip.revision, 9)).unwrap();
     let entry = broker.store.log(Revision::new(page[0].cut.at.get() - 1), 1).await.unwrap().remove(0);
     assert_eq!((&page[0].cut.node, page[0].leaf), (&first, Hash::leaf(&entry.event)));

@@ -13,7 +13,7 @@ use daypass_credential::{NodeId, NodeKind, Revision, Timestamp, Ttl};
 use daypass_log::Hash;
 use daypass_store::{Entry, StoreError};
 
-use super::{Feed, Tip, kept::keep_if_due, recent::RecentCut};
+use super::{Feed, Tip, kept::keep_if_due, own_ends::ends_its_own, recent::RecentCut};
 use crate::broker::Broker;
 
 /// How many entries are taken in at once.
@@ -23,7 +23,7 @@ const LONG: u64 = 100_000;
 /// How often the horizon is raised.
 const HORIZON: Duration = Duration::from_secs(5);
 /// How far the horizon stays behind the clock, so that a small step back of it meets no credential below.
-const BEHIND: Ttl = Ttl::seconds(60);
+pub(super) const BEHIND: Ttl = Ttl::seconds(60);
 /// How long to wait after something went wrong.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -109,10 +109,12 @@ impl Followed {
         self.event.puts.iter().any(|put| kinds.contains(&put.node.id().kind))
     }
 
-    /// What it cut of what a verifier's own standing may rest on.
+    /// What it cut of what a verifier's own standing may rest on. An application ends nothing but its own, and does so too
+    /// often for everybody to hear of it.
     fn struck(&self) -> impl Iterator<Item = NodeId> {
         let kinds = [NodeKind::Verifier, NodeKind::Identity, NodeKind::Credential];
-        let cut = self.event.puts.iter().filter(|put| put.cut).map(|put| put.node.id());
+        let others = ends_its_own(&self.event).is_none();
+        let cut = self.event.puts.iter().filter(move |put| others && put.cut).map(|put| put.node.id());
         cut.filter(move |id| kinds.contains(&id.kind))
     }
 }
@@ -154,6 +156,7 @@ impl Feed {
             match book.ledger.take(one.revision, &one.event) {
                 Ok(fallen) => {
                     book.leaf = one.leaf;
+                    self.own_ends.take(&one.event, &fallen);
                     let relied = fallen.into_iter().filter(|fallen| fallen.reach == Reach::Relied);
                     cuts.extend(
                         relied.map(|one_cut| Arc::new(RecentCut { cut: one_cut.cut, leaf: one.leaf })),
@@ -171,6 +174,7 @@ impl Feed {
         let horizon = {
             let mut book = self.book.write().unwrap_or_else(PoisonError::into_inner);
             book.ledger.forget(to);
+            self.own_ends.forget(book.ledger.horizon());
             book.ledger.horizon()
         };
         self.news.send_if_modified(|news| {

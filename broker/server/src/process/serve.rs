@@ -225,6 +225,7 @@ async fn broker(
         notary,
         audit,
         feed,
+        right_of_way: crate::right_of_way::RightOfWay::default(),
     };
     Ok((broker, worker))
 }
