@@ -149,8 +149,17 @@ async fn a_restart_is_said_and_the_stream_goes_on_where_it_was() {
     let (connection, identity) = verifier(&world, "api-1").await;
     let mut stream = Stream::open(&connection, &identity).await;
     stream.settle().await;
+    let (behind, behind_identity) = verifier(&world, "api-2").await;
+    let mut earlier = Stream::open(&behind, &behind_identity).await;
+    earlier.settle().await;
+    let mut known = earlier.feed;
+    known.disconnected();
+    alive(&world, "courier", "courier").await;
+    world.admin.end(&id("vendor:globex"), "").await.unwrap();
+    stream.until("cut").await;
     assert!(world.broker.stop().await, "{}", world.broker.log());
     assert_eq!(stream.ended().await, "stopping");
+    assert!(world.broker.path().join("data/ledger").exists());
     world.broker.serve().await;
     let mut feed = stream.feed;
     feed.disconnected();
@@ -158,6 +167,11 @@ async fn a_restart_is_said_and_the_stream_goes_on_where_it_was() {
     let mut stream = Stream::go_on(&connection, &identity, feed).await;
     stream.settle().await;
     assert_eq!(stream.kinds[0], "resumed");
+    let behind = Connection::open(&behind_identity).await.unwrap();
+    let mut late = Stream::go_on(&behind, &behind_identity, known).await;
+    late.settle().await;
+    assert!(late.kinds[0] == "resumed" && late.knows_cut("vendor:globex"), "{:?}", late.kinds);
+    // What was alive before is known to be: ending it is worth telling.
     world.admin.end(&id("vendor:acme"), "").await.unwrap();
     stream.until("cut").await;
 }

@@ -27,7 +27,7 @@ use crate::{
 const OTHERS: usize = 100;
 
 /// How many cuts there are before: more than one message of a snapshot holds, and than any buffer on the way.
-const BEFORE: usize = 1500;
+const BEFORE: usize = 1100;
 
 /// As many bytes as may come that nobody has read.
 const WINDOW: u32 = 4096;

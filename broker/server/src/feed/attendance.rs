@@ -1,6 +1,9 @@
 //! Who follows, how far each instance of a verifier said it is, and when it was last told that nothing is missing. Known
 //! to this process alone: after a start everybody has to be heard of again.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{

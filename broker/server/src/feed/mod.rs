@@ -3,6 +3,7 @@
 //! One worker follows the durable log (`worker.rs`). Each stream has a follower of its own, which begins with what the
 //! hello asks for (`hello.rs`), tells what the log brings from its own place in it (`teller.rs`), proves that nothing is
 //! missing (`proof.rs`), and hears what the verifier says (`ear.rs`). The wire is not known here.
+//! What was followed is kept for the next process (`kept.rs`).
 //!
 //! INVARIANT (nobody is waited for): following the log waits for no verifier and for no question about what is alive. A
 //! follower keeps its place in the log and not what lies between: what a verifier does not read is not kept for it.
@@ -11,12 +12,15 @@ mod attendance;
 mod ear;
 mod follower;
 mod hello;
+mod kept;
 mod keys;
 mod list;
 mod proof;
 mod recent;
 mod snapshot;
 mod teller;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::{
@@ -38,11 +42,12 @@ pub(crate) use self::{
     ear::{Acked, Said},
     follower::{Follower, Over, Told},
     hello::{Hello, Known},
+    kept::keep as keep_ledger,
     keys::{Offer, PublishedKey},
     list::Standing,
     worker::keep_feed,
 };
-use self::{keys::Cupboard, recent::Recent, snapshot::Shelf};
+use self::{kept::Keeping, keys::Cupboard, recent::Recent, snapshot::Shelf};
 use crate::refusal::Refusal;
 
 /// How far the log was followed, or a verifier is.
@@ -83,6 +88,8 @@ pub(crate) struct Feed {
     held: Arc<Mutex<BTreeMap<u64, Timestamp>>>,
     next: AtomicU64,
     closing: watch::Sender<bool>,
+    /// Nothing is kept for the next process without it.
+    keeping: Option<Keeping>,
 }
 
 /// The ledger, and the hash of the last leaf in it.
@@ -127,6 +134,7 @@ impl Feed {
             held: Arc::default(),
             next: AtomicU64::default(),
             closing: watch::Sender::new(false),
+            keeping: None,
         }
     }
 

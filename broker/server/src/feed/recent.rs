@@ -18,18 +18,31 @@ pub(crate) struct RecentCut {
 }
 
 /// Those that are kept, in the order of the log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Recent {
     cuts: VecDeque<Arc<RecentCut>>,
     /// Whatever came after this revision is here.
     since: Revision,
+    /// How many there are at most.
+    kept: usize,
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self { cuts: VecDeque::new(), since: Revision::ZERO, kept: KEPT }
+    }
 }
 
 impl Recent {
+    /// Begins with everything that came after this revision.
+    pub(super) fn begin(since: Revision, cuts: Vec<Arc<RecentCut>>) -> Self {
+        Self { cuts: cuts.into(), since, kept: KEPT }
+    }
+
     /// Takes in what came next.
     pub(super) fn extend(&mut self, cuts: impl IntoIterator<Item = Arc<RecentCut>>) {
         self.cuts.extend(cuts);
-        while self.cuts.len() > KEPT {
+        while self.cuts.len() > self.kept {
             let gone = self.cuts.pop_front();
             self.since = gone.map_or(self.since, |gone| gone.cut.at);
         }
@@ -38,6 +51,12 @@ impl Recent {
     /// Is everything here that came after this revision?
     pub(super) fn covers(&self, after: Revision) -> bool {
         self.since <= after
+    }
+
+    /// As if there were room for no more than this.
+    #[cfg(test)]
+    pub(super) const fn keep(&mut self, kept: usize) {
+        self.kept = kept;
     }
 
     /// About `limit` of those after one revision and up to another, all of a revision or none; nothing at all if they are
@@ -97,8 +116,7 @@ mod tests {
 
     #[test]
     fn who_is_behind_what_is_kept_gets_nothing_rather_than_a_part() {
-        let mut recent = Recent { since: Revision::new(7), ..Recent::default() };
-        recent.extend([8].map(cut));
+        let mut recent = Recent::begin(Revision::new(7), vec![cut(8)]);
         assert_eq!(after(&recent, 6, 9, 9), None);
         assert_eq!(after(&recent, 7, 9, 9), Some(vec![8]));
         recent.extend((9..9 + 65_536).map(cut));

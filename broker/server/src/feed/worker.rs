@@ -13,7 +13,7 @@ use daypass_credential::{NodeId, NodeKind, Revision, Timestamp, Ttl};
 use daypass_log::Hash;
 use daypass_store::{Entry, StoreError};
 
-use super::{Feed, Tip, recent::RecentCut};
+use super::{Feed, Tip, kept::keep_if_due, recent::RecentCut};
 use crate::broker::Broker;
 
 /// How many entries are taken in at once.
@@ -55,6 +55,7 @@ pub(crate) async fn keep_feed(broker: Arc<Broker>) {
             tokio::time::sleep(PAUSE).await;
             continue;
         }
+        keep_if_due(&broker);
         tokio::select! {
             biased;
             changed = head.changed() => if changed.is_err() { return },
@@ -117,7 +118,10 @@ impl Followed {
 }
 
 impl Feed {
-    /// Takes in what came next, and says so: first what there is, then that there is something.
+    /// Takes in what came next, and says so.
+    ///
+    /// INVARIANT (news before place): whoever sees how far the log was followed finds all that there is to tell up to
+    /// there, keys included, since an echo says that nothing is missing. Whoever waits is woken after both.
     fn take(&self, batch: &[Followed]) -> Result<(), Misplaced> {
         let (cuts, tip, taken) = self.write_down(batch);
         let batch = batch.iter().take_while(|one| one.revision <= tip.revision);
@@ -128,12 +132,13 @@ impl Feed {
         }
         let cut = cuts.last().map(|last| last.cut.at);
         self.recent(|recent| recent.extend(cuts));
-        self.tip.send_replace(tip);
         self.news.send_if_modified(|news| {
             news.cut = cut.unwrap_or(news.cut);
             news.keys = keys.unwrap_or(news.keys);
-            cut.is_some() || keys.is_some()
+            false
         });
+        self.tip.send_replace(tip);
+        self.news.send_if_modified(|_| cut.is_some() || keys.is_some());
         if !struck.is_empty() {
             // Without followers nobody hears it.
             let _heard = self.struck.send(struck.into());
@@ -177,7 +182,7 @@ impl Feed {
 }
 
 /// Raises the horizon, by a clock that is believed alone.
-fn forget(broker: &Broker) {
+pub(super) fn forget(broker: &Broker) {
     if let Ok(now) = broker.trusted_now() {
         broker.feed.raise_horizon(now.before(BEHIND));
     }
