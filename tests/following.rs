@@ -13,7 +13,10 @@ use daypass_sdk::{
     verifier::{self, Lost, News, Refused, Verifier, Watch},
 };
 use support::{World, id, mint, name, reason};
-use tokio::sync::mpsc;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    sync::mpsc,
+};
 
 /// A service that checks what a partner shows.
 struct Service {
@@ -194,4 +197,42 @@ async fn an_instance_that_is_ended_hears_no_more_and_refuses() {
     let left = service.verifier.refuses_in().unwrap();
     tokio::time::sleep(left + Duration::from_millis(5)).await;
     assert_eq!(shown.verdict(&service), Err(Refused::Stale));
+}
+
+#[tokio::test]
+async fn the_command_line_shows_what_comes_and_ends_well_when_interrupted() {
+    let world = World::new().await;
+    enrolled(&world).await;
+    let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_daypass"))
+        .arg("--home")
+        .arg(world.broker.home("billing-api").folder())
+        .args(["follow", "-o", "json"])
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = async |what: &str| -> serde_json::Value {
+        loop {
+            let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            if line["what"] == what {
+                return line;
+            }
+        }
+    };
+    assert_eq!(next("snapshot").await["audiences"], serde_json::json!(["billing"]));
+    next("fresh").await;
+    assert!(standing(&world.admin, |one| one.following).await.observing);
+    let application = world.application("sync", "sync").await;
+    mint(&application).await.unwrap();
+    let end = world.admin.end(&id("vendor:acme"), "").await.unwrap();
+    let cut = next("cut").await;
+    assert_eq!((&cut["node"], &cut["revision"]), (&"vendor:acme".into(), &end.get().into()));
+    let pid = child.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let status = tokio::time::timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(0));
+    let kept = world.broker.home("billing-api").folder().join("feed.toml");
+    assert!(kept.exists(), "what the next one begins with is written down");
 }
