@@ -163,8 +163,11 @@ impl Verifier {
     pub async fn ready(&self) -> Result<(), Error> {
         let mut views = self.inner.views.subscribe();
         loop {
+            if self.age().is_some() {
+                self.inner.registered()?;
+            }
             if self.is_fresh() {
-                return self.inner.registered();
+                return Ok(());
             }
             let moved = views.changed().await;
             moved.map_err(|_| Error::Unable("follow the broker: the program is ending"))?;
@@ -301,7 +304,12 @@ impl Inner {
     fn registered(&self) -> Result<(), Error> {
         let Some(view) = self.check.view() else { return Ok(()) };
         let missing = |name: &&_| view.bundle().staleness(name).is_none();
-        match self.check.audiences().and_then(|named| named.iter().find(missing)) {
+        let named = self.check.audiences();
+        if named.is_none() && view.bundle().audiences().next().is_none() {
+            let nothing = "this verifier is registered for no audience that is open: nothing is accepted";
+            return Err(Error::BadInput(nothing.to_owned()));
+        }
+        match named.and_then(|named| named.iter().find(missing)) {
             Some(name) => Err(Error::BadInput(format!(
                 "this verifier is not registered for audience `{name}`, or that is ended: nothing for it is accepted"
             ))),

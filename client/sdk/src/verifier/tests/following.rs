@@ -243,10 +243,15 @@ async fn keys_and_audiences_change_while_it_runs() {
 #[tokio::test]
 async fn an_audience_that_it_is_not_registered_for_is_told_at_the_beginning() {
     let world = World::with(Log::of(5)).await;
-    let options = Options::of(["billing", "payroll"].map(|name| name.parse().unwrap()));
-    let following = world.start_with(options).await.unwrap();
-    let error = following.verifier.ready().await.unwrap_err();
-    assert!(matches!(&error, Error::BadInput(text) if text.contains("`payroll`")), "{error:?}");
+    for named in [&["billing", "payroll"][..], &["payroll"]] {
+        let options = Options::of(named.iter().map(|name| name.parse().unwrap()));
+        let following = world.start_with(options).await.unwrap();
+        let error = following.not_ready().await;
+        assert!(matches!(&error, Error::BadInput(text) if text.contains("`payroll`")), "{error:?}");
+    }
+    world.feeder.scene().audiences.clear();
+    let error = world.start().await.not_ready().await;
+    assert!(matches!(&error, Error::BadInput(text) if text.contains("no audience")), "{error:?}");
 }
 
 #[tokio::test]

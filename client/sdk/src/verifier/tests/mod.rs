@@ -116,6 +116,10 @@ impl Following {
         self.verifier.check_token(token, None, &[]).map(drop)
     }
 
+    async fn not_ready(&self) -> crate::Error {
+        tokio::time::timeout(PATIENCE, self.verifier.ready()).await.unwrap().unwrap_err()
+    }
+
     async fn ready(&self) {
         tokio::time::timeout(PATIENCE, self.verifier.ready()).await.unwrap().unwrap();
     }
