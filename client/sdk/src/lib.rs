@@ -38,7 +38,8 @@
 //!   The first contact is trusted, unless [`Options::log_key`] says whose it has to be; a broker from before there were
 //!   checkpoints is served until one was seen.
 //! - **What happens by itself** is told to an [`Observer`].
-//! - **Relying parties** that are written in Rust accept connections with `listen` (the feature of that name).
+//! - **Relying parties** that are written in Rust accept connections with `listen`, and with `verifier` they judge each
+//!   request by what the broker pushes, without asking (the features `listen` and `verify`).
 
 mod address;
 mod cause;
