@@ -23,7 +23,7 @@ use ring::{
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming};
+use tonic::{Status, Streaming, transport::Channel};
 use tonic_types::StatusExt;
 
 /// A stream, with the state machine that judges it.
@@ -79,16 +79,16 @@ impl Stream {
     /// Opens a stream that goes on with what this feed knows.
     pub(crate) async fn go_on(connection: &Connection, identity: &Identity, mut feed: Feed) -> Self {
         let hello = hello_of(&mut feed, identity);
-        Self { feed, ..Self::with(connection, Some(Ask::Hello(hello))).await }
+        Self { feed, ..Self::with(connection.channel(), Some(Ask::Hello(hello))).await }
     }
 
     /// Opens a stream with this as its first message.
-    pub(crate) async fn with(connection: &Connection, first: Option<Ask>) -> Self {
+    pub(crate) async fn with(channel: Channel, first: Option<Ask>) -> Self {
         let (say, said) = mpsc::channel(16);
         if first.is_some() {
             say.send(v1::FollowRevocationsRequest { message: first }).await.unwrap();
         }
-        let mut client = VerificationServiceClient::new(connection.channel());
+        let mut client = VerificationServiceClient::new(channel);
         let hear = client.follow_revocations(ReceiverStream::new(said)).await.unwrap().into_inner();
         let mut feed = Feed::new(None);
         let _hello = feed.connected();

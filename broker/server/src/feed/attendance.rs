@@ -73,7 +73,7 @@ struct Table {
 
 struct Entry {
     instance: Instance,
-    /// Up to where the newest stream was told.
+    /// Up to where it was told, over any stream.
     told: Arc<AtomicU64>,
     /// When its certificate ends: the identity is over then, or comes with another.
     until: Timestamp,
@@ -91,7 +91,10 @@ pub(super) struct Presence {
     number: u64,
     /// It follows, and is counted as that.
     follows: bool,
-    told: Arc<AtomicU64>,
+    /// Up to where it was told over this stream.
+    told: AtomicU64,
+    /// The same over any stream.
+    told_at_all: Arc<AtomicU64>,
     displaced: Option<oneshot::Receiver<()>>,
     table: Arc<Mutex<Table>>,
     changes: Arc<watch::Sender<u64>>,
@@ -130,8 +133,9 @@ impl Attendance {
         doors.push_back(Door { number, _open: open });
         drop(table);
         let (table, changes) = (self.table.clone(), self.changes.clone());
-        let (identity, told, displaced) = (identity.clone(), Arc::default(), Some(displaced));
-        Presence { identity, number, follows: false, told, displaced, table, changes }
+        let (identity, displaced) = (identity.clone(), Some(displaced));
+        let (told, told_at_all) = (AtomicU64::default(), Arc::default());
+        Presence { identity, number, follows: false, told, told_at_all, displaced, table, changes }
     }
 }
 
@@ -178,7 +182,7 @@ impl Presence {
         });
         entry.instance.streams += 1;
         entry.instance.observing &= observing;
-        entry.told = self.told.clone();
+        self.told_at_all = entry.told.clone();
         entry.until = entry.until.max(caller.expires);
         self.follows = true;
         drop(table);
@@ -188,9 +192,10 @@ impl Presence {
     /// Every cut up to this revision is told over this stream.
     pub(super) fn told(&self, upto: Revision) {
         self.told.fetch_max(upto.get(), Ordering::Relaxed);
+        self.told_at_all.fetch_max(upto.get(), Ordering::Relaxed);
     }
 
-    /// Up to where every cut was told.
+    /// Up to where every cut was told over this stream.
     pub(super) fn told_upto(&self) -> Revision {
         Revision::new(self.told.load(Ordering::Relaxed))
     }

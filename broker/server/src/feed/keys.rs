@@ -22,7 +22,7 @@ const PAGE: usize = 256;
 
 /// All keys that are in force. Those that expired are among them until they are ended: what a key vouches for ends with
 /// it, and no clock that is wrong takes a key away for ever.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Published {
     pub(crate) tokens: Vec<PublishedKey>,
     /// The open audiences, each with its staleness limit and its CAs in DER.
@@ -43,11 +43,26 @@ pub(crate) struct PublishedKey {
 }
 
 /// What one verifier gets of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Offer {
     pub(crate) all: Arc<Published>,
-    /// The audiences that it is registered for; those that are not open are in no key set.
-    pub(crate) audiences: Vec<Name>,
+    /// The audiences that it is registered for.
+    audiences: Vec<Name>,
+}
+
+impl Offer {
+    /// The audiences that are open, each with its staleness limit and its CAs.
+    pub(crate) fn audiences(&self) -> impl Iterator<Item = (&Name, &(Ttl, Vec<Vec<u8>>))> {
+        self.audiences.iter().filter_map(|name| self.all.audiences.get_key_value(name))
+    }
+
+    /// Is it the same to whoever gets it?
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        let (one, another) = (&self.all, &other.all);
+        one.tokens == another.tokens
+            && one.log_keys == another.log_keys
+            && self.audiences().eq(other.audiences())
+    }
 }
 
 /// The keys as they were read last, and up to which change.
@@ -61,7 +76,7 @@ pub(super) async fn offer(broker: &Broker, verifier: &Name, change: Revision) ->
     let found = broker.store.nodes(&[node]).await?.pop().flatten();
     let audiences = match found.as_deref() {
         Some(Stored { node: Node { life: Life::Open, body: Body::Verifier(found) }, .. }) => {
-            found.audiences.iter().filter(|name| all.audiences.contains_key(*name)).cloned().collect()
+            found.audiences.iter().cloned().collect()
         }
         _ => Vec::new(),
     };

@@ -157,7 +157,7 @@ impl<'a> Teller<'a> {
             return Ok(());
         }
         let offer = keys::offer(self.broker, &self.call.caller.subject.name, change).await?;
-        let same = self.keys.as_ref().is_some_and(|(told, _)| *told == offer);
+        let same = self.keys.as_ref().is_some_and(|(told, _)| told.says_the_same(&offer));
         self.keys = Some((offer.clone(), change));
         if same {
             return Ok(());

@@ -158,13 +158,10 @@ fn answered(era: &str, told: Told) -> Answered {
 }
 
 fn keys_out(realm: &daypass_issuer::Realm, offer: &Offer, at: Option<Tip>) -> v1::FeedKeys {
-    let audiences = offer.audiences.iter().filter_map(|name| {
-        let (staleness, roots) = offer.all.audiences.get(name)?;
-        Some(v1::FeedAudience {
-            audience: name.to_string(),
-            staleness_seconds: seconds(*staleness),
-            roots: roots.iter().map(|root| Bytes::copy_from_slice(root)).collect(),
-        })
+    let audiences = offer.audiences().map(|(name, (staleness, roots))| v1::FeedAudience {
+        audience: name.to_string(),
+        staleness_seconds: seconds(*staleness),
+        roots: roots.iter().map(|root| Bytes::copy_from_slice(root)).collect(),
     });
     v1::FeedKeys {
         position: at.map(position),

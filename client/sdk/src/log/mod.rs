@@ -11,7 +11,7 @@ mod known;
 mod memory;
 mod prove;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use export::Export;
 pub use fault::LogFault;

@@ -38,6 +38,15 @@ impl Lost {
         }
     }
 
+    /// The broker's no, or what is wrong with its log, if it was that: then waiting alone will not help.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Error> {
+        match self {
+            Self::Broker(error) if self.is_refusal() => Some(error.copy()),
+            Self::Broker(_) | Self::Unbelievable(_) | Self::Malformed(_) | Self::Ended | Self::Silent => None,
+        }
+    }
+
     /// Was it a no, which stays one until somebody changes something?
     pub(super) const fn is_refusal(&self) -> bool {
         matches!(self, Self::Broker(Error::Refused(_) | Error::Log { .. } | Error::BadInput(_)))
