@@ -362,5 +362,3 @@ impl fmt::Debug for Port {
 
 #[cfg(test)]
 mod tests;
-#[cfg(all(test, feature = "verify"))]
-mod verified_tests;

@@ -1,5 +1,8 @@
 //! The port with real sockets and handshakes: who is let in, and that nobody holds up others.
 
+#[cfg(feature = "verify")]
+mod verified;
+
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::{ClientConfig, HandshakeKind, pki_types::ServerName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

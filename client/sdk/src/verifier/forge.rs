@@ -159,6 +159,7 @@ impl Forge {
     }
 
     /// The CAs of `billing` are these now.
+    #[cfg(feature = "listen")]
     pub(crate) fn trust(&self, authorities: &[&Authority]) {
         let at = place(self.next());
         self.take(Event::Keys { bundle: self.bundle(authorities), at });
@@ -267,6 +268,7 @@ impl Authority {
 }
 
 /// The certificate of a service, which stands for itself, and its key.
+#[cfg(feature = "listen")]
 pub(crate) fn server() -> (CertificateDer<'static>, PrivateKey) {
     let key = PrivateKey::generate().unwrap();
     let pair = KeyPair::try_from(&key.der()).unwrap();

@@ -33,9 +33,9 @@ pub(super) enum Heard {
     Show,
     /// It was shown in a way that cannot be read.
     Unreadable,
-    /// The token is not good, for whatever reason.
-    BadToken,
-    /// The certificate is not good or missing, or nobody may do this: another token would not help.
+    /// Token or certificate are not good, for whatever reason: others may be.
+    NotGood,
+    /// A certificate is missing, or nobody may do this: another token would not help.
     Forbidden,
     /// A token for something else.
     Scope,
@@ -52,21 +52,18 @@ impl Heard {
             Denied::NoRule | Denied::NoCertificate => Self::Forbidden,
             Denied::NoToken => Self::Show,
             Denied::Unreadable => Self::Unreadable,
-            Denied::Certificate(refused) => Self::or_later(refused, Self::Forbidden),
             Denied::Token(Refused::Scope(_)) => Self::Scope,
-            Denied::Token(refused) | Denied::Over(refused) => Self::or_later(refused, Self::BadToken),
+            Denied::Certificate(refused) | Denied::Token(refused) | Denied::Over(refused) => {
+                if refused.is_own_state() { Self::Later } else { Self::NotGood }
+            }
         }
-    }
-
-    fn or_later(refused: &Refused, otherwise: Self) -> Self {
-        if refused.is_own_state() { Self::Later } else { otherwise }
     }
 
     const fn http(self) -> (StatusCode, Option<&'static str>) {
         match self {
             Self::Show => (StatusCode::UNAUTHORIZED, Some("Bearer")),
             Self::Unreadable => (StatusCode::BAD_REQUEST, Some(r#"Bearer error="invalid_request""#)),
-            Self::BadToken => (StatusCode::UNAUTHORIZED, Some(r#"Bearer error="invalid_token""#)),
+            Self::NotGood => (StatusCode::UNAUTHORIZED, Some(r#"Bearer error="invalid_token""#)),
             Self::Scope => (StatusCode::FORBIDDEN, Some(r#"Bearer error="insufficient_scope""#)),
             Self::Forbidden => (StatusCode::FORBIDDEN, None),
             Self::Later => (StatusCode::SERVICE_UNAVAILABLE, None),
@@ -77,7 +74,7 @@ impl Heard {
     /// The number and the word of gRPC.
     pub(super) const fn grpc(self) -> (&'static str, &'static str) {
         match self {
-            Self::Show | Self::Unreadable | Self::BadToken | Self::Forbidden => ("16", "not good"),
+            Self::Show | Self::Unreadable | Self::NotGood | Self::Forbidden => ("16", "not good"),
             Self::Scope => ("7", "not for this"),
             Self::Later => ("14", "cannot check now"),
             Self::Fault => ("13", "no connection"),

@@ -128,8 +128,8 @@ impl Gate {
         self.with(|terms| terms.audience = Some(audience))
     }
 
-    /// Tells this hook, and nobody else, why a request was refused or ended. It is called on the way of the request, and
-    /// must not wait.
+    /// Tells this hook, and nobody else, why a request was refused, or ended: then once for each body that was cut off. It is
+    /// called on the way of the request, and must not wait.
     #[must_use]
     pub fn on_denied(self, hook: impl Fn(&Denied) + Send + Sync + 'static) -> Self {
         self.with(|terms| terms.hook = Arc::new(hook))

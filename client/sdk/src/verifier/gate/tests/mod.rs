@@ -151,7 +151,7 @@ async fn each_way_of_not_showing_it_is_refused() {
         ("huge", bearing(shown, &huge), INVALID, Some("16")),
         ("another connection's", bearing(Some(&other), &token), INVALID, Some("16")),
         ("a connection's without certificate", bearing(None, &token), INVALID, Some("16")),
-        ("over a foreign certificate", bearing(Some(&foreign), &unbound), FORBIDDEN, Some("16")),
+        ("over a foreign certificate", bearing(Some(&foreign), &unbound), INVALID, Some("16")),
         ("over another audience's certificate", bearing(Some(&payroll), &token), INVALID, Some("16")),
         (
             "for something else",
@@ -178,9 +178,9 @@ async fn where_a_certificate_is_enough_no_token_is_asked_for() {
     assert_eq!(heard(&gate, request(Some(&proof), &[])).await, owned((200, None)));
     assert_eq!(heard(&gate, request(None, &[])).await, owned(FORBIDDEN));
     let ca = Proof { chain: vec![CertificateDer::from(vec![1; 20_000])], ..proof.clone() };
-    assert_eq!(heard(&gate, request(Some(&ca), &[])).await, owned(FORBIDDEN));
+    assert_eq!(heard(&gate, request(Some(&ca), &[])).await, owned(INVALID));
     forge.cut("identity:i1");
-    assert_eq!(heard(&gate, request(Some(&proof), &[])).await, owned(FORBIDDEN));
+    assert_eq!(heard(&gate, request(Some(&proof), &[])).await, owned(INVALID));
 }
 
 #[tokio::test(start_paused = true)]
@@ -213,7 +213,7 @@ async fn a_gate_for_one_audience_takes_no_credential_of_another() {
     assert_eq!(heard(&all, bearing(None, &token)).await, owned((200, None)));
     assert_eq!(heard(&all, bearing(Some(&payroll), &bound)).await, owned((200, None)));
     assert_eq!(heard(&billing, bearing(None, &token)).await, owned(INVALID));
-    assert_eq!(heard(&billing, bearing(Some(&payroll), &bound)).await, owned(FORBIDDEN));
+    assert_eq!(heard(&billing, bearing(Some(&payroll), &bound)).await, owned(INVALID));
 }
 
 #[tokio::test(start_paused = true)]
@@ -225,8 +225,7 @@ async fn a_cut_refuses_the_next_request() {
         scene.forge.cut("vendor:other");
         assert_eq!(heard(&gate, scene.good()).await, owned((200, None)), "another's end is none of its");
         scene.forge.cut(node);
-        let expected = if node == "credential:42" { INVALID } else { FORBIDDEN };
-        assert_eq!(heard(&gate, scene.good()).await, owned(expected), "{node}");
+        assert_eq!(heard(&gate, scene.good()).await, owned(INVALID), "{node}");
     }
 }
 

@@ -12,7 +12,7 @@ use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::{TlsConnector, client};
 
-use super::*;
+use super::super::*;
 use crate::{
     PrivateKey, Proof,
     verifier::{
