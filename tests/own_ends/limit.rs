@@ -17,7 +17,7 @@ const LIMIT: usize = 1024;
 const CLIENTS: usize = 32;
 
 /// A token that is bound to nothing.
-async fn token(application: &Application) -> Result<Token, Error> {
+pub(crate) async fn token(application: &Application) -> Result<Token, Error> {
     let (audience, scopes) = (name("billing"), scopes("status.read"));
     let request = TokenRequest { audience: &audience, scopes: &scopes, certificate: None, ttl: None };
     application.token(&request).await

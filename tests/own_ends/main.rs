@@ -7,3 +7,5 @@
 mod support;
 
 mod limit;
+mod looping;
+mod loops;
