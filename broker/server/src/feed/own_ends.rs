@@ -89,7 +89,7 @@ impl Latest {
 }
 
 /// The application that ended something by itself. It has no other right to end than over its own.
-fn ends_its_own(event: &Event) -> Option<&Name> {
+pub(super) fn ends_its_own(event: &Event) -> Option<&Name> {
     let Action::Ended { .. } = event.action else { return None };
     match &event.actor {
         Actor::Caller { subject, .. } if subject.kind == NodeKind::Application => Some(&subject.name),
