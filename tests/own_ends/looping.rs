@@ -2,10 +2,8 @@
 //! costs verifiers.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    collections::BTreeSet,
+    sync::{Arc, Mutex, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -36,20 +34,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A relying party's verifier, and what it was sent.
 struct Relying {
     verifier: Verifier,
-    /// How many cuts of single credentials and identities: of what the loops ended, and of nothing else here.
-    small: Arc<AtomicUsize>,
+    /// The cuts of single credentials and identities: of what the loops ended, and of nothing else here.
+    small: Arc<Mutex<BTreeSet<NodeId>>>,
 }
 
 impl Relying {
     async fn follow(world: &World) -> Self {
         let connection = world.enrolled("billing-api", "verifier:billing-api").await;
-        let small = Arc::new(AtomicUsize::new(0));
+        let small: Arc<Mutex<BTreeSet<NodeId>>> = Arc::default();
         let sent = small.clone();
         let watch = Watch::new(move |news| {
             if let News::Cut { cut } = news
                 && matches!(cut.node.kind, NodeKind::Credential | NodeKind::Identity)
             {
-                sent.fetch_add(1, Ordering::Relaxed);
+                sent.lock().unwrap().insert(cut.node.clone());
             }
         });
         let verifier = Verifier::start(&connection, &Options { watch, ..Options::default() }).unwrap();
@@ -58,7 +56,7 @@ impl Relying {
     }
 
     fn small(&self) -> usize {
-        self.small.load(Ordering::Relaxed)
+        self.small.lock().unwrap().len()
     }
 
     fn accepts(&self, token: &Token) -> bool {
@@ -136,7 +134,7 @@ async fn a_partner_that_loops_delays_no_end_and_fills_no_verifier() {
     let each = size("DAYPASS_ENDS", 3);
     let mut others = Vec::new();
     for number in 0..3 * each {
-        others.push(other_vendor(&world, &format!("other-{number}")).await);
+        others.push(other_vendor(&world, &format!("ended-{number}")).await);
     }
     let mut others = others.into_iter();
     let relying = Relying::follow(&world).await;
