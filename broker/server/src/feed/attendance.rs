@@ -68,6 +68,15 @@ impl Attendance {
         self.instances.lock().unwrap_or_else(PoisonError::into_inner).get(identity).cloned()
     }
 
+    /// For tests alone: this is known of that identity.
+    #[cfg(test)]
+    pub(crate) fn pretend(&self, identity: &Name, instance: Instance) {
+        let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        instances.insert(identity.clone(), instance);
+        drop(instances);
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
     /// Moves when somebody comes, goes, or acknowledges.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()

@@ -73,6 +73,8 @@ async fn follow(broker: &Broker, upto: Revision) -> Result<(), Hindrance> {
                 .map_err(|error| Hindrance::Event(entry.revision, error))
         };
         let events = entries.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let now = broker.clock.now();
+        events.iter().for_each(|(revision, event)| broker.receipts.notice(feed, now, *revision, event));
         {
             let mut ledger = feed.ledger.write().unwrap_or_else(PoisonError::into_inner);
             for (revision, event) in &events {

@@ -4,6 +4,7 @@ mod audit;
 mod convert;
 mod gate;
 mod limits;
+mod offboarding;
 mod outlet;
 mod read_events;
 mod services;
