@@ -186,9 +186,15 @@ fn signing(purpose: KeyPurpose, algorithm: KeyAlgorithm, now: Timestamp) -> KeyP
     KeyPlan { purpose, algorithm, not_before: now.before(Ttl::days(1)), not_after: now.after(Ttl::days(700)) }
 }
 
-async fn write(store: &dyn Store, put: Put, private: Vec<(PrivateId, Zeroizing<Vec<u8>>)>) {
+/// What a log begins with.
+fn begun() -> Action {
+    let (issuer, trust_domain) = ("https://t.example".into(), "t.example".into());
+    Action::Initialized { era: Era::new(1), issuer, trust_domain, previous: None }
+}
+
+pub(crate) async fn write(store: &dyn Store, put: Put, private: Vec<(PrivateId, Zeroizing<Vec<u8>>)>) {
     let number = store.head().borrow().revision.get() + 1;
-    let action = Action::Written { node: put.node.id() };
+    let action = if number == 1 { begun() } else { Action::Written { node: put.node.id() } };
     let id = ChangeId::new(u128::from(number).to_be_bytes());
     let mut event = Event::new(Timestamp::from_millis(NOON), id, Actor::Broker, action);
     event.puts = vec![put];

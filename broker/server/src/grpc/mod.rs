@@ -2,6 +2,7 @@
 
 mod audit;
 mod convert;
+mod feed;
 mod gate;
 mod limits;
 mod offboarding;

@@ -15,6 +15,7 @@ use tonic::{Request, Response, Status, service::Routes};
 
 use super::{
     convert::{self, instant},
+    feed,
     status::status,
 };
 use crate::{
@@ -57,8 +58,6 @@ pub(crate) fn routes(broker: &Arc<Broker>) -> Routes {
         );
     routes.routes()
 }
-
-type Unbuilt<T> = std::pin::Pin<Box<dyn tokio_stream::Stream<Item = Result<T, Status>> + Send>>;
 
 /// Answers the calls that the gate let in.
 pub(super) struct Handler {
@@ -330,20 +329,26 @@ impl directory::DirectoryService for Handler {
 
 #[tonic::async_trait]
 impl verification::VerificationService for Handler {
-    type FollowRevocationsStream = Unbuilt<v1::FollowRevocationsResponse>;
+    type FollowRevocationsStream = feed::Revocations;
 
     async fn follow_revocations(
         &self,
-        _request: Request<tonic::Streaming<v1::FollowRevocationsRequest>>,
+        request: Request<tonic::Streaming<v1::FollowRevocationsRequest>>,
     ) -> Result<Response<Self::FollowRevocationsStream>, Status> {
-        Err(Status::unimplemented("base"))
+        feed::follow_revocations(&self.broker, request).await
     }
 
     async fn list_verifiers(
         &self,
-        _request: Request<v1::ListVerifiersRequest>,
+        request: Request<v1::ListVerifiersRequest>,
     ) -> Result<Response<v1::ListVerifiersResponse>, Status> {
-        Err(Status::unimplemented("base"))
+        let (call, _) = opened(request)?;
+        let listed = self.broker.verifiers().await;
+        let answer = listed.map(|(verifiers, head)| v1::ListVerifiersResponse {
+            verifiers: verifiers.iter().map(feed::standing).collect(),
+            head: head.get(),
+        });
+        self.answer(&call, answer).await
     }
 
     async fn introspect(

@@ -191,7 +191,7 @@ fn follows(rig: &Rig) -> Instance {
         observing: false,
         acknowledged: None,
         heard: Some(now(&rig.broker)),
-        behind: 0,
+        told: Revision::ZERO,
     }
 }
 
