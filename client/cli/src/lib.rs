@@ -23,6 +23,7 @@ mod paint;
 mod person;
 mod progress;
 mod quickstart;
+mod receipt;
 mod shapes;
 mod table;
 mod verification;
@@ -72,6 +73,9 @@ async fn run(verb: Verb, said: &Said, console: &Console) -> Result<(), Failure> 
         Verb::Schema(wish) => directory::schema(&wish, console),
         // It says by itself what it waits for: following the log is not waiting for the broker.
         Verb::Audit(wish) => audit::run(wish, said, console).await,
+        // The same: it tells who is waited for.
+        Verb::Receipt(wish) => receipt::run(wish, said, console).await,
+        Verb::Offboard(wish) => offboarding::offboard(wish, said, console).await,
         verb => {
             let _waiting = Progress::start(console, "waiting for the broker", None);
             run_with_broker(verb, said, console).await
@@ -121,6 +125,8 @@ async fn run_as(verb: Verb, home: &Home, console: &Console) -> Result<(), Failur
         | Verb::Man(_)
         | Verb::Schema(_)
         | Verb::Audit(_)
+        | Verb::Offboard(_)
+        | Verb::Receipt(_)
         | Verb::Doctor(_)
         | Verb::Explain(_)
         | Verb::Daypassd { .. } => Err(Failure::Internal("this verb came here by the wrong way".into())),

@@ -6,6 +6,7 @@ mod context;
 mod credential;
 mod diagnosis;
 pub(crate) mod directory;
+mod receipt;
 
 use std::fmt;
 
@@ -15,6 +16,10 @@ pub(crate) use audit::{EventProof, LogExport, LogFault, LogVerdict, ProvenEvent}
 pub(crate) use context::{Context, ContextRemoved, Contexts, KnownLog};
 pub(crate) use credential::{Credential, Rests, Rotated, RotatedToken};
 pub(crate) use diagnosis::{Check, Diagnosis, Explanation, Explanations, PastRefusal};
+pub(crate) use receipt::{
+    Live, LiveApplication, LiveAudience, OffboardPreview, Offboarded, Receipt, ReceiptAudience, ReceiptFiles,
+    ReceiptVerdict, ReceiptVerifier,
+};
 
 use crate::directory::Manifest;
 
