@@ -12,12 +12,7 @@ use daypass_sdk::Home;
 pub(crate) use offboard::{Offboard, offboard};
 pub(crate) use resume::{Resume, resume};
 
-use crate::{
-    console::Console,
-    diagnostics::connect,
-    failure::Failure,
-    shapes::{self, Ended},
-};
+use crate::{console::Console, diagnostics::connect, failure::Failure, shapes::Ended};
 
 /// End something: everything that rests on it is dead at the broker at once, and its name is spent for ever.
 ///
