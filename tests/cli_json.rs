@@ -212,7 +212,12 @@ async fn every_document_is_as_it_is_described() {
     reader.holds("doctor", "sync", "doctor").await;
     reader.holds("end", "dana", "end person:bea --yes").await;
     reader.holds("person forget", "dana", "person forget bea --yes").await;
-    reader.world.admin.end(&id("vendor:globex"), "").await.unwrap();
+    reader.holds_example("offboard", 1, "dana", "offboard globex --preview").await;
+    reader.holds("offboard", "dana", "offboard globex --yes --wait").await;
+    reader.holds("receipt get", "dana", "receipt get acme --wait").await;
+    reader.holds("receipt verify", "dana", "receipt verify acme.receipt").await;
+    fs::write(reader.cli.folder().join("acme.receipt.list"), "1 token\n").unwrap();
+    reader.holds_example("receipt verify", 1, "dana", "receipt verify acme.receipt").await;
     reader.holds("list", "dana", "list vendor").await;
     every_verb_is_described(&mut reader).await;
 }

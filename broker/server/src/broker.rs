@@ -20,6 +20,7 @@ use crate::{
     feed::Feed,
     keys::Cabinet,
     notary::Notary,
+    receipts::Receipts,
     refusal::Refusal,
     refusals::Refusals,
     right_of_way::RightOfWay,
@@ -47,6 +48,7 @@ pub(crate) struct Broker {
     pub(crate) audit: Audit,
     pub(crate) feed: Feed,
     pub(crate) right_of_way: RightOfWay,
+    pub(crate) receipts: Receipts,
 }
 
 /// The broker's own limits on what it mints.

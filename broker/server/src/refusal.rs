@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use daypass_core::{Denial, denial::Class, event::Reason};
-use daypass_credential::{NodeKind, Revision};
+use daypass_credential::{NodeId, NodeKind, Revision};
 use daypass_issuer::{CertificateError, CsrError};
 use daypass_store::{CommitError, StoreError};
 
@@ -105,6 +105,10 @@ refusals! {
     Busy { retry_after: Duration } = "busy", Busy, "the broker is busy: try again in a moment";
     /// The store cannot be read or written.
     Store { internal: String } = "store-unavailable", Unavailable, "the broker cannot reach its store: tell its operator";
+    /// There is no end that a receipt could be of.
+    NoReceipt { node: NodeId } = "no-receipt", NotNow, "`{node}` has no receipt: it was not ended in this era of the log";
+    /// The statement is gone, and it cannot be made again.
+    ReceiptLost { node: NodeId, revision: Revision } = "receipt-lost", NotNow, "the receipt of `{node}` is no longer here: event {revision} has the digests by which any copy of it can be told";
     /// A checkpoint that this log did not sign, or not in this era.
     CheckpointUnknown = "checkpoint-unknown", NotNow, "this log did not sign that checkpoint in its present era: it is another log's, or forged";
     /// The log is older than what was signed.

@@ -14,7 +14,7 @@ use daypass_credential::Name;
 
 use crate::{
     audit, bench, context, context::Said, credential, directory, doctor, enrollment, explain, failure::Exit,
-    feed, key, manual, offboarding, paint::Color, person, quickstart, verification,
+    feed, key, manual, offboarding, paint::Color, person, quickstart, receipt, verification,
 };
 
 /// Short-lived credentials for the software that you let in.
@@ -109,6 +109,9 @@ pub(crate) enum Verb {
     List(directory::List),
     Describe(directory::Describe),
     End(offboarding::Wish),
+    Offboard(offboarding::Offboard),
+    #[command(subcommand)]
+    Receipt(receipt::Wish),
     #[command(subcommand)]
     Audit(audit::Wish),
     Resume(offboarding::Resume),
@@ -206,7 +209,8 @@ Examples:
   daypass enroll --broker broker.example:7443 --code-file code.txt
   daypass cert --audience billing --out ./billing        key.pem and cert.pem
   daypass token --audience billing --scope invoices.read --cert billing/cert.pem
-  daypass end vendor:acme                                everything under it is dead at the broker
+  daypass end application:sync                           everything under it is dead at the broker
+  daypass offboard acme --wait                           the same for a vendor, with a receipt of who refuses it
 
 Exit codes:
   0  done

@@ -24,6 +24,7 @@ mod paint;
 mod person;
 mod progress;
 mod quickstart;
+mod receipt;
 mod shapes;
 mod table;
 mod verification;
@@ -74,6 +75,9 @@ async fn run(verb: Verb, said: &Said, console: &Console) -> Result<(), Failure> 
         // It says by itself what it waits for: following the log is not waiting for the broker.
         Verb::Audit(wish) => audit::run(wish, said, console).await,
         Verb::Follow(wish) => feed::follow(wish, said, console).await,
+        // The same: it tells who is waited for.
+        Verb::Receipt(wish) => receipt::run(wish, said, console).await,
+        Verb::Offboard(wish) => offboarding::offboard(wish, said, console).await,
         verb => {
             let _waiting = Progress::start(console, "waiting for the broker", None);
             run_with_broker(verb, said, console).await
@@ -125,6 +129,8 @@ async fn run_as(verb: Verb, home: &Home, console: &Console) -> Result<(), Failur
         | Verb::Schema(_)
         | Verb::Audit(_)
         | Verb::Follow(_)
+        | Verb::Offboard(_)
+        | Verb::Receipt(_)
         | Verb::Doctor(_)
         | Verb::Explain(_)
         | Verb::Daypassd { .. } => Err(Failure::Internal("this verb came here by the wrong way".into())),

@@ -7,6 +7,7 @@ mod credential;
 mod diagnosis;
 pub(crate) mod directory;
 mod feed;
+mod receipt;
 
 use std::fmt;
 
@@ -17,6 +18,10 @@ pub(crate) use context::{Context, ContextRemoved, Contexts, KnownLog};
 pub(crate) use credential::{Credential, Rests, Rotated, RotatedToken};
 pub(crate) use diagnosis::{Check, Diagnosis, Explanation, Explanations, PastRefusal};
 pub(crate) use feed::{FeedLine, Standing, Standings};
+pub(crate) use receipt::{
+    Live, LiveApplication, LiveAudience, OffboardPreview, Offboarded, Receipt, ReceiptAudience, ReceiptFiles,
+    ReceiptVerdict, ReceiptVerifier,
+};
 
 use crate::directory::Manifest;
 

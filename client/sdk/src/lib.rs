@@ -95,6 +95,7 @@ pub use identity::Identity;
 pub use keeper::{Keeper, Standing};
 pub use key::PrivateKey;
 pub use log::{Export, KnownLog, LogFault, Proven};
+pub use offboarding::{Offboarded, ReceiptPart, ReceiptParts};
 pub use past_refusal::PastRefusal;
 pub use pem::{certificates_from_pem, certificates_to_pem};
 pub use record::{Death, Record, RecordKind};

@@ -118,6 +118,14 @@ impl Attendance {
         locked(&self.table).instances.get(identity).map(Entry::instance)
     }
 
+    /// For tests alone: this is known of that identity.
+    #[cfg(test)]
+    pub(crate) fn pretend(&self, identity: &Name, instance: Instance) {
+        let entry = Entry { told: Arc::default(), until: Timestamp::from_millis(u64::MAX), instance };
+        locked(&self.table).instances.insert(identity.clone(), entry);
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
     /// Moves when somebody comes, goes, or acknowledges.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()

@@ -83,6 +83,9 @@ async fn follow(broker: &Broker, upto: Revision) -> Result<(), Hindrance> {
             return Ok(());
         }
         let batch = entries.iter().map(Followed::read).collect::<Result<Vec<_>, _>>()?;
+        let now = broker.clock.now();
+        let notice = |one: &Followed| broker.receipts.notice(&broker.feed, now, one.revision, &one.event);
+        batch.iter().for_each(notice);
         broker.feed.take(&batch)?;
         // A long log leaves room for whoever else works here.
         tokio::task::yield_now().await;

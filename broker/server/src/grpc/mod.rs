@@ -5,6 +5,7 @@ mod convert;
 mod feed;
 mod gate;
 mod limits;
+mod offboarding;
 mod outlet;
 mod read_events;
 mod services;

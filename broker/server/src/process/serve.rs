@@ -37,6 +37,7 @@ use crate::{
     grpc::{GateLayer, routes, unlisted},
     keys::Cabinet,
     notary::{self, Worker},
+    receipts::{Receipts, keep_receipts},
     refusal::Refusal,
     refusals::{INTERVAL, Refusals},
     space::{self, Space},
@@ -99,6 +100,7 @@ pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> Result
     tokio::spawn(count_refusals(broker.clone()));
     tokio::spawn(watch_space(broker.clone()));
     tokio::spawn(keep_feed(broker.clone()));
+    tokio::spawn(keep_receipts(broker.clone()));
     tokio::spawn(keep_summaries(broker.clone(), pace(&config)));
 
     let connections =
@@ -161,6 +163,7 @@ async fn answer(
             notify(State::Stopping);
             following.audit.close();
             following.feed.close();
+            following.receipts.close();
             reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
         });
     tokio::select! {
@@ -226,6 +229,7 @@ async fn broker(
         audit,
         feed,
         right_of_way: crate::right_of_way::RightOfWay::default(),
+        receipts: Receipts::at(config.data_dir.join("receipts"), era),
     };
     Ok((broker, worker))
 }

@@ -15,7 +15,7 @@ use crate::{
 
 /// What was said to be known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Known {
+pub(crate) enum Known {
     /// Nothing: only the signature counts.
     Nothing,
     /// What this checkpoint says: a note, or the file that it is in.
@@ -32,10 +32,10 @@ impl FromStr for Known {
 
 /// What an export is held against, and where it is from.
 #[derive(Debug, Clone)]
-pub(super) struct Against {
-    pub(super) key: VerifierKey,
+pub(crate) struct Against {
+    pub(crate) key: VerifierKey,
     /// Where the key is from, in words.
-    pub(super) key_from: String,
+    pub(crate) key_from: String,
     pub(super) known: Option<Root>,
     /// Was it given, and so has to be held against?
     pub(super) known_given: bool,
@@ -45,7 +45,7 @@ pub(super) struct Against {
 
 impl Against {
     /// By what was said; the home is looked into only for what was not.
-    pub(super) fn find(
+    pub(crate) fn find(
         key: Option<VerifierKey>,
         known: Option<&Known>,
         said: &Said,

@@ -13,6 +13,7 @@ mod tail;
 mod verify;
 mod which;
 
+pub(crate) use self::known::Against;
 use clap::Subcommand;
 
 use crate::{

@@ -1,21 +1,26 @@
 //! Ending things: the one verb that cannot be taken back, so it shows what would die, and asks first. Opening again
 //! what a new era suspended.
 
+mod offboard;
 mod preview;
 mod resume;
 
 use clap::Args;
-use daypass_credential::NodeId;
+use daypass_credential::{NodeId, NodeKind};
 use daypass_sdk::Home;
 
+pub(crate) use offboard::{Offboard, offboard};
 pub(crate) use resume::{Resume, resume};
 
-use crate::{console::Console, diagnostics::connect, failure::Failure, shapes};
+use crate::{console::Console, diagnostics::connect, failure::Failure, shapes::Ended};
 
 /// End something: everything that rests on it is dead at the broker at once, and its name is spent for ever.
 ///
-/// Whoever asks the broker about a credential hears of it with the next answer. A relying party that only checks
-/// signatures does not: there, what was minted before is good until it expires.
+/// Whoever asks the broker about a credential hears of it with the next answer, and whoever follows the feed within
+/// moments. A relying party that only checks signatures does not: there, what was minted before is good until it expires.
+///
+/// For a vendor, `daypass offboard` counts the credentials that die, and waits for everybody who checks them. A vendor's
+/// end has its receipt either way (`daypass receipt`).
 ///
 /// A vendor, contract, application, person, audience or verifier; one instance (`identity:…`); an open enrolment
 /// (`enrollment:…`); or a single credential, by its number (`credential:4711`).
@@ -60,8 +65,15 @@ pub(crate) async fn run(wish: Wish, home: &Home, console: &Console) -> Result<()
         console.confirm("end it, and all of that with it, for ever?")?;
     }
     let revision = connection.end(&wish.id, wish.reason.as_deref().unwrap_or_default()).await?;
-    let shape = shapes::Ended { id: wish.id.to_string(), revision: revision.get() };
+    let shape = Ended { id: wish.id.to_string(), revision: revision.get() };
     console.show(&shape, || {
-        format!("{} is ended: everything under it with a revision below {} is dead", shape.id, shape.revision)
+        let receipt = match wish.id.kind {
+            NodeKind::Vendor => {
+                format!("\nwho refuses it since when: `daypass receipt get {} --wait`", wish.id.name)
+            }
+            _ => String::new(),
+        };
+        let Ended { id, revision } = &shape;
+        format!("{id} is ended: everything under it with a revision below {revision} is dead{receipt}")
     })
 }
