@@ -167,6 +167,8 @@ async fn every_document_is_as_it_is_described() {
     let token = reader.holds("token", "sync", mint).await;
     fs::write(reader.cli.folder().join("token"), token["token"].as_str().unwrap()).unwrap();
     reader.holds("verify", "billing-api", "verify --token token --cert billing/cert.pem").await;
+    reader.holds_lines("follow", "billing-api", "follow --until-fresh").await;
+    reader.holds("verifier list", "dana", "verifier list").await;
     reader.holds("credential show", "dana", "credential show --token token").await;
     reader.holds("credential rotate", "sync", "credential rotate --cert billing --token token --yes").await;
     let dead = format!("credential show {}", token["revision"]);

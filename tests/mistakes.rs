@@ -206,6 +206,8 @@ async fn mistakes_when_asking(user: &mut User) {
     let key = format!("{token} billing --scope invoices.read --cert billing/key.pem");
     user.types("the key is given for the certificate", &key).await;
     user.types("an admin asks for a token", "--home dana token --audience billing --scope status.read").await;
+    user.types("an admin follows the feed", "--home dana follow").await;
+    user.types("an application asks how far the verifiers are", "--home sync verifier list").await;
     user.types("the file is not there", "--home sync verify --token no-such-file").await;
     let mode = fs::Permissions::from_mode(0o644);
     fs::set_permissions(user.cli.folder().join("sync/identity.toml"), mode).unwrap();

@@ -58,6 +58,7 @@ fn reason(action: &Action) -> Option<PrivateId> {
         | Action::Suspended { .. }
         | Action::Refused { .. }
         | Action::RefusalsCounted { .. }
-        | Action::ClockAccepted { .. } => None,
+        | Action::ClockAccepted { .. }
+        | Action::ReceiptClosed { .. } => None,
     }
 }

@@ -269,7 +269,10 @@ fn roster(facts: &Facts, code: &Enrollment, ask: &EnrollAsk<'_>, now: Timestamp)
 }
 
 /// The name of a subject's roster: a letter for its kind, then its own name.
-fn roster_name(subject: &NodeId) -> Result<Name, Denial> {
+///
+/// # Errors
+/// [`Denial::UnknownNode`] for what has no instances.
+pub fn roster_name(subject: &NodeId) -> Result<Name, Denial> {
     let letter = match subject.kind {
         NodeKind::Application => 'a',
         NodeKind::Person => 'p',

@@ -17,7 +17,7 @@ pub const SCHEMA: u16 = 1;
 
 /// How many times actions were added to the schema, the first time included: what a backup says of the events in it, so
 /// that a program without the newest calls it newer, and not damaged.
-pub const GENERATION: u16 = 2;
+pub const GENERATION: u16 = 3;
 
 /// The longest event, in bytes of JSON.
 pub const MAX_EVENT: usize = 4096;
@@ -179,6 +179,19 @@ pub enum Action {
     ClockAccepted {
         /// The newest event before.
         previous: Timestamp,
+    },
+    /// The receipt of an ended vendor was made, once for that end.
+    ReceiptClosed {
+        /// Which vendor.
+        node: NodeId,
+        /// At which revision it was ended.
+        ended: Revision,
+        /// SHA-256 of the signed statement.
+        statement: Digest,
+        /// SHA-256 of the list of what the end killed.
+        list: Digest,
+        /// How many credentials are in it.
+        credentials: u64,
     },
 }
 
@@ -385,7 +398,8 @@ impl Action {
             | Self::Suspended { .. }
             | Self::Refused { .. }
             | Self::RefusalsCounted { .. }
-            | Self::ClockAccepted { .. } => None,
+            | Self::ClockAccepted { .. }
+            | Self::ReceiptClosed { .. } => None,
         }
     }
 

@@ -50,7 +50,7 @@ pub struct Record<T = Timestamp> {
     /// Which method was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<Method>,
-    /// How many refusals were counted together.
+    /// How many refusals were counted together, or how many credentials a receipt lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
     /// By which rule it was allowed.
@@ -108,6 +108,7 @@ impl Action {
             Self::Refused { .. } => ActionKind::Refused,
             Self::RefusalsCounted { .. } => ActionKind::RefusalsCounted,
             Self::ClockAccepted { .. } => ActionKind::ClockAccepted,
+            Self::ReceiptClosed { .. } => ActionKind::ReceiptClosed,
         }
     }
 
@@ -128,7 +129,8 @@ impl Action {
             | ActionKind::Resumed
             | ActionKind::Forgotten
             | ActionKind::Suspended
-            | ActionKind::ClockAccepted => Outcome::Done,
+            | ActionKind::ClockAccepted
+            | ActionKind::ReceiptClosed => Outcome::Done,
         }
     }
 
@@ -140,7 +142,8 @@ impl Action {
             | Self::Ended { node, .. }
             | Self::Resumed { node }
             | Self::Forgotten { node, .. }
-            | Self::Suspended { node, .. } => Some(node.clone()),
+            | Self::Suspended { node, .. }
+            | Self::ReceiptClosed { node, .. } => Some(node.clone()),
             Self::EnrollmentOpened { subject } => Some(subject.clone()),
             Self::Enrolled(record) | Self::Renewed(record) => {
                 Some(NodeId::new(NodeKind::Identity, record.identity.clone()))
@@ -219,6 +222,7 @@ impl Event {
         let (method, count) = match &self.action {
             Action::Refused { method, .. } => (Some(method.clone()), None),
             Action::RefusalsCounted { method, count, .. } => (Some(method.clone()), Some(*count)),
+            Action::ReceiptClosed { credentials, .. } => (None, Some(*credentials)),
             _ => (None, None),
         };
         let scopes = match &self.action {

@@ -10,9 +10,12 @@ mod mint;
 mod puts;
 mod recent;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use daypass_credential::{NodeId, Revision, Timestamp};
+use daypass_credential::{NodeId, NodeKind, Revision, Timestamp};
 
 pub use self::recent::WINDOW;
 use self::{certificates::Certificates, recent::Recent};
@@ -50,6 +53,8 @@ pub struct Replay {
     nodes: BTreeMap<NodeId, Arc<Stored>>,
     recent: Recent,
     certificates: Certificates,
+    /// The vendors with a receipt. A name is ended once, so that one is all there is.
+    receipts: BTreeSet<NodeId>,
 }
 
 impl Default for Replay {
@@ -61,6 +66,7 @@ impl Default for Replay {
             nodes: BTreeMap::new(),
             recent: Recent::default(),
             certificates: Certificates::default(),
+            receipts: BTreeSet::new(),
         }
     }
 }
@@ -147,6 +153,10 @@ impl Replay {
                 holds(*count > 0, || "it counts no refusals".to_owned())
             }
             Action::ClockAccepted { .. } => only_puts_nothing(event),
+            Action::ReceiptClosed { node, ended, .. } => {
+                only_puts_nothing(event)?;
+                self.receipt_closed(node, *ended)
+            }
         }
     }
 
@@ -163,6 +173,9 @@ impl Replay {
             Action::CarriedOver => self.carrying,
             _ => false,
         };
+        if let Action::ReceiptClosed { node, .. } = &event.action {
+            self.receipts.insert(node.clone());
+        }
         self.recent.remember(event.id);
         self.certificates.follow(revision, event);
         if matches!(event.action, Action::ClockAccepted { .. }) {
@@ -175,6 +188,17 @@ impl Replay {
         }
         self.certificates.expire(self.at);
         self.head = revision;
+    }
+
+    /// A receipt is of a vendor that was ended at that revision, and of none twice.
+    fn receipt_closed(&self, id: &NodeId, ended: Revision) -> Verdict {
+        let stored = self.known(id)?;
+        let so = id.kind == NodeKind::Vendor
+            && stored.node.life == Life::Ended
+            && stored.cut == Some(ended)
+            && stored.revision == ended;
+        holds(so, || format!("`{id}` was not ended at revision {ended}"))?;
+        holds(!self.receipts.contains(id), || format!("the receipt of `{id}` was closed before"))
     }
 
     /// A node that there is.

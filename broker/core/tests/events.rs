@@ -172,6 +172,17 @@ fn events() -> Vec<Event> {
         forgotten,
         allowed,
         with_id(19, sync(), refused(Some(id("audience:billing")))),
+        with_id(
+            20,
+            broker(),
+            Action::ReceiptClosed {
+                node: id("vendor:acme"),
+                ended: Revision::new(17),
+                statement: digest(1),
+                list: digest(2),
+                credentials: 3,
+            },
+        ),
     ]
 }
 
@@ -193,6 +204,7 @@ fn number(action: &Action) -> usize {
         Action::CarriedOver => 12,
         Action::Resumed { .. } => 13,
         Action::Forgotten { .. } => 14,
+        Action::ReceiptClosed { .. } => 15,
     }
 }
 
@@ -209,7 +221,7 @@ fn every_event_reads_back_as_written() {
 #[test]
 fn there_is_an_event_of_each_action_and_a_node_of_each_kind() {
     let actions: BTreeSet<_> = events().iter().map(|event| number(&event.action)).collect();
-    assert_eq!(actions, (0..15).collect());
+    assert_eq!(actions, (0..16).collect());
     let kinds: BTreeSet<_> = events().iter().flat_map(|e| &e.puts).map(|put| put.node.id().kind).collect();
     assert_eq!(kinds, NodeKind::ALL.iter().copied().collect());
 }

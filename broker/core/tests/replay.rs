@@ -13,7 +13,7 @@ use daypass_core::{
     node::EndedCredential,
     replay::{Discrepancy, Replay},
 };
-use daypass_credential::{Era, Revision, ScopeSet, Timestamp, Ttl};
+use daypass_credential::{Era, NodeId, Revision, ScopeSet, Timestamp, Ttl};
 use history::{History, put};
 use proptest::prelude::*;
 use support::{application, at, audience, contract, digest, id, key, name, vendor};
@@ -236,7 +236,8 @@ fn eventful() -> History {
     history.end(&ada, "person:leaver", None).unwrap();
     history.forget("leaver").unwrap();
     let olga = history.certificate_of("person:olga").unwrap();
-    history.end(&olga, "vendor:acme", None).unwrap();
+    let ended = history.end(&olga, "vendor:acme", None).unwrap().unwrap();
+    history.close_receipt("vendor:acme", ended);
     history
 }
 
@@ -300,7 +301,7 @@ fn an_eventful_log_means_something() {
         .iter()
         .map(|event| serde_json::to_value(&event.action).unwrap()["type"].to_string())
         .collect();
-    assert_eq!(kinds.len(), 15, "everything: {kinds:?}");
+    assert_eq!(kinds.len(), 16, "everything: {kinds:?}");
 }
 
 #[test]
@@ -339,6 +340,33 @@ fn time_goes_on_but_for_a_second_and_where_somebody_vouches() {
     check(clock, "a time that never was", |event| {
         event.action = Action::ClockAccepted { previous: event.at.after(Ttl::seconds(1)) };
     });
+}
+
+#[test]
+fn a_receipt_is_of_an_end_and_made_once() {
+    let history = eventful();
+    let closing = last(&history, |action| matches!(action, Action::ReceiptClosed { .. }));
+    let bent = |change: fn(&mut NodeId, &mut Revision)| {
+        move |event: &mut Event| match &mut event.action {
+            Action::ReceiptClosed { node, ended, .. } => change(node, ended),
+            other => panic!("{other:?}"),
+        }
+    };
+    check(closing, "was not ended at revision", bent(|_, ended| *ended = Revision::new(ended.get() - 1)));
+    check(closing, "`vendor:old` was not ended", bent(|node, _| *node = id("vendor:old")));
+    check(closing, "`person:leaver` was not ended", bent(|node, _| *node = id("person:leaver")));
+    check(closing, "there is no `vendor:none`", bent(|node, _| *node = id("vendor:none")));
+    check(closing, "such an event writes nothing", |event| {
+        event.puts.push(put(Node::open(Body::Vendor(vendor("new", None, "olga"))), false));
+    });
+    check(closing, "a caller does not do this", |event| {
+        event.actor = eventful().events[closing - 1].actor.clone()
+    });
+    let mut twice = eventful();
+    let Action::ReceiptClosed { ended, .. } = twice.events[closing].action else { panic!() };
+    twice.close_receipt("vendor:acme", ended);
+    let found = replay(&twice.events).unwrap_err();
+    assert!(found.what.contains("was closed before"), "{found}");
 }
 
 #[test]

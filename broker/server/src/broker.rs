@@ -20,6 +20,7 @@ use crate::{
     feed::Feed,
     keys::Cabinet,
     notary::Notary,
+    receipts::Receipts,
     refusal::Refusal,
     refusals::Refusals,
     space::Space,
@@ -43,6 +44,7 @@ pub(crate) struct Broker {
     pub(crate) notary: Notary,
     pub(crate) audit: Audit,
     pub(crate) feed: Feed,
+    pub(crate) receipts: Receipts,
 }
 
 /// The broker's own limits on what it mints.

@@ -20,6 +20,7 @@ mod keys;
 mod notary;
 mod offboarding;
 mod process;
+mod receipts;
 mod refusal;
 mod refusals;
 #[cfg(test)]

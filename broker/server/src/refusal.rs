@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use daypass_core::{Denial, denial::Class, event::Reason};
-use daypass_credential::{NodeKind, Revision};
+use daypass_credential::{NodeId, NodeKind, Revision};
 use daypass_issuer::{CertificateError, CsrError};
 use daypass_store::{CommitError, StoreError};
 
@@ -80,6 +80,8 @@ impl Kind {
     const Exists: Self = Self::Class(Class::Exists);
     #[expect(non_upper_case_globals, reason = "reads like the variants in the table below")]
     const NotNow: Self = Self::Class(Class::NotNow);
+    #[expect(non_upper_case_globals, reason = "reads like the variants in the table below")]
+    const Exhausted: Self = Self::Class(Class::Exhausted);
 }
 
 refusals! {
@@ -103,10 +105,34 @@ refusals! {
     Busy { retry_after: Duration } = "busy", Busy, "the broker is busy: try again in a moment";
     /// The store cannot be read or written.
     Store { internal: String } = "store-unavailable", Unavailable, "the broker cannot reach its store: tell its operator";
+    /// There is no end that a receipt could be of.
+    NoReceipt { node: NodeId } = "no-receipt", NotNow, "`{node}` has no receipt: it was not ended in this era of the log";
+    /// The statement is gone, and it cannot be made again.
+    ReceiptLost { node: NodeId, revision: Revision } = "receipt-lost", NotNow, "the receipt of `{node}` is no longer here: event {revision} has the digests by which any copy of it can be told";
     /// A checkpoint that this log did not sign, or not in this era.
     CheckpointUnknown = "checkpoint-unknown", NotNow, "this log did not sign that checkpoint in its present era: it is another log's, or forged";
     /// The log is older than what was signed.
     LogOlder = "log-older", Unavailable, "the broker's log is older than what it signed: its store was put back, and it refuses everything until its operator has begun a new era";
+    /// A stream of the feed does not begin with a hello.
+    HelloMissing = "hello-missing", Invalid, "a stream of the feed begins with a hello";
+    /// A second hello.
+    HelloOnce = "hello-twice", Invalid, "a stream of the feed begins with a hello, and has no other";
+    /// A verifier knows more of the log than there is.
+    PlaceAhead { known: Revision, head: Revision } = "place-ahead", NotNow, "revision {known} is known to you, and the broker's log ends at {head}: its store was put back, or it is not the same broker";
+    /// A verifier knows another leaf than the log has there.
+    PlaceUnknown { known: Revision } = "place-unknown", NotNow, "at revision {known} the broker's log holds something else than you know: its store was put back, or it is not the same broker";
+    /// An acknowledgement of what was not told.
+    AcknowledgedUnsent { revision: Revision } = "acknowledged-unsent", Invalid, "revision {revision} was acknowledged, and was not sent over this stream";
+    /// An acknowledgement of another log.
+    AcknowledgedOther { revision: Revision } = "acknowledged-other", Invalid, "what was acknowledged is not revision {revision} of this log";
+    /// An acknowledgement that is not signed with the key of the identity.
+    AcknowledgedUnsigned = "acknowledged-unsigned", Invalid, "the acknowledgement is not signed with the key of the identity shown";
+    /// More streams of the feed than one identity has.
+    TooManyStreams = "too-many-streams", Exhausted, "this identity follows over too many streams: the newest took the place of this one";
+    /// More said over a stream of the feed than is heard.
+    TooMuchSaid = "too-much-said", Exhausted, "too much is said over this stream: a counter a second is enough, and an acknowledgement for all that came at once";
+    /// The broker stops.
+    Stopping = "stopping", Unavailable, "the broker stops: connect again";
     /// The disk is nearly full.
     DiskLow = "disk-low", Unavailable, "the broker's disk is nearly full: it ends things and answers questions, and mints and writes nothing until its operator has made room";
     /// It took too long.

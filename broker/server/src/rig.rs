@@ -27,6 +27,7 @@ use crate::{
     feed::Feed,
     keys::Cabinet,
     notary,
+    receipts::Receipts,
     refusal::Refusal,
     refusals::Refusals,
     space::{Limits, Space},
@@ -70,6 +71,7 @@ impl Rig {
             domain: "t.example".parse().unwrap(),
             era: Era::new(1),
         };
+        begin(&store, now).await;
         for plan in [
             ca_plan(KeyPurpose::Identity, now),
             signing(KeyPurpose::Token, KeyAlgorithm::Es256, now),
@@ -131,6 +133,7 @@ impl Rig {
             notary,
             audit: Audit::new(summaries),
             feed: Feed::new(now),
+            receipts: Receipts::at(files.path().join("receipts"), Era::new(1)),
         };
         Self { broker: Arc::new(broker), clock, faults, notary: worker, files }
     }
@@ -167,13 +170,31 @@ impl Rig {
     }
 }
 
+/// A log begins with its era.
+async fn begin(store: &dyn Store, now: Timestamp) {
+    let action = Action::Initialized {
+        era: Era::new(1),
+        issuer: "https://t.example".into(),
+        trust_domain: "t.example".into(),
+        previous: None,
+    };
+    let event = Event::new(now, ChangeId::new([0xff; 16]), Actor::Broker, action);
+    store.commit(Change { event, expect: Vec::new(), private: Vec::new() }, Lane::Normal).await.unwrap();
+}
+
 fn signing(purpose: KeyPurpose, algorithm: KeyAlgorithm, now: Timestamp) -> KeyPlan {
     KeyPlan { purpose, algorithm, not_before: now.before(Ttl::days(1)), not_after: now.after(Ttl::days(700)) }
 }
 
-async fn write(store: &dyn Store, put: Put, private: Vec<(PrivateId, Zeroizing<Vec<u8>>)>) {
+/// What a log begins with.
+fn begun() -> Action {
+    let (issuer, trust_domain) = ("https://t.example".into(), "t.example".into());
+    Action::Initialized { era: Era::new(1), issuer, trust_domain, previous: None }
+}
+
+pub(crate) async fn write(store: &dyn Store, put: Put, private: Vec<(PrivateId, Zeroizing<Vec<u8>>)>) {
     let number = store.head().borrow().revision.get() + 1;
-    let action = Action::Written { node: put.node.id() };
+    let action = if number == 1 { begun() } else { Action::Written { node: put.node.id() } };
     let id = ChangeId::new(u128::from(number).to_be_bytes());
     let mut event = Event::new(Timestamp::from_millis(NOON), id, Actor::Broker, action);
     event.puts = vec![put];

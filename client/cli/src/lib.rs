@@ -15,6 +15,7 @@ mod enrollment;
 mod example;
 mod explain;
 mod failure;
+mod feed;
 mod key;
 mod leftovers;
 mod manual;
@@ -72,6 +73,7 @@ async fn run(verb: Verb, said: &Said, console: &Console) -> Result<(), Failure> 
         Verb::Schema(wish) => directory::schema(&wish, console),
         // It says by itself what it waits for: following the log is not waiting for the broker.
         Verb::Audit(wish) => audit::run(wish, said, console).await,
+        Verb::Follow(wish) => feed::follow(wish, said, console).await,
         verb => {
             let _waiting = Progress::start(console, "waiting for the broker", None);
             run_with_broker(verb, said, console).await
@@ -102,6 +104,7 @@ async fn run_as(verb: Verb, home: &Home, console: &Console) -> Result<(), Failur
         Verb::Token(wish) => credential::token(wish, home, console).await,
         Verb::Credential(wish) => credential::run(wish, home, console).await,
         Verb::Verify(wish) => verification::run(wish, home, console).await,
+        Verb::Verifier(wish) => feed::run(wish, home, console).await,
         Verb::Apply(wish) => directory::apply(wish, home, console).await,
         Verb::Export(wish) => directory::export(wish, home, console).await,
         Verb::Put(wish) => directory::put(wish, home, console).await,
@@ -121,6 +124,7 @@ async fn run_as(verb: Verb, home: &Home, console: &Console) -> Result<(), Failur
         | Verb::Man(_)
         | Verb::Schema(_)
         | Verb::Audit(_)
+        | Verb::Follow(_)
         | Verb::Doctor(_)
         | Verb::Explain(_)
         | Verb::Daypassd { .. } => Err(Failure::Internal("this verb came here by the wrong way".into())),

@@ -6,6 +6,7 @@ mod context;
 mod credential;
 mod diagnosis;
 pub(crate) mod directory;
+mod feed;
 
 use std::fmt;
 
@@ -15,6 +16,7 @@ pub(crate) use audit::{EventProof, LogExport, LogFault, LogVerdict, ProvenEvent}
 pub(crate) use context::{Context, ContextRemoved, Contexts, KnownLog};
 pub(crate) use credential::{Credential, Rests, Rotated, RotatedToken};
 pub(crate) use diagnosis::{Check, Diagnosis, Explanation, Explanations, PastRefusal};
+pub(crate) use feed::{FeedLine, Standing, Standings};
 
 use crate::directory::Manifest;
 

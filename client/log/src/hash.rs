@@ -5,6 +5,7 @@ use std::{fmt, str::FromStr};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ring::digest::{Context, SHA256, digest};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The hash of a leaf, of a node, or of a whole tree; written in base64 (RFC 4648, section 4), as checkpoints have it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,6 +85,18 @@ impl FromStr for Hash {
     fn from_str(text: &str) -> Result<Self, HashError> {
         let bytes = STANDARD.decode(text).map_err(|_| HashError)?;
         Ok(Self(bytes.try_into().map_err(|_| HashError)?))
+    }
+}
+
+impl Serialize for Hash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Hash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

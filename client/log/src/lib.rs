@@ -10,6 +10,7 @@ mod hash;
 mod key;
 mod note;
 pub mod proof;
+pub mod receipt;
 mod tile;
 mod tiles;
 mod tree;

@@ -70,7 +70,17 @@ pub fn sign<E>(
     key: &VerifierKey,
     sign: impl FnOnce(&[u8]) -> Result<[u8; 64], E>,
 ) -> Result<String, SignError<E>> {
-    check_text(text)?;
+    sign_within(text, key, sign, MAX_NOTE)
+}
+
+/// The same for a text of another length at the most.
+pub(crate) fn sign_within<E>(
+    text: &str,
+    key: &VerifierKey,
+    sign: impl FnOnce(&[u8]) -> Result<[u8; 64], E>,
+    longest: usize,
+) -> Result<String, SignError<E>> {
+    check_text(text, longest)?;
     let signature = sign(text.as_bytes()).map_err(SignError::Signer)?;
     if !key.verifies(text.as_bytes(), &signature) {
         return Err(SignError::Foreign(key.name().to_owned()));
@@ -88,7 +98,16 @@ pub fn open<'n, 'k>(
     note: &'n [u8],
     keys: &'k [VerifierKey],
 ) -> Result<(&'n str, Vec<&'k VerifierKey>), NoteError> {
-    let (text, lines) = split(note)?;
+    open_within(note, keys, MAX_NOTE)
+}
+
+/// The same for a note of another length at the most.
+pub(crate) fn open_within<'n, 'k>(
+    note: &'n [u8],
+    keys: &'k [VerifierKey],
+    longest: usize,
+) -> Result<(&'n str, Vec<&'k VerifierKey>), NoteError> {
+    let (text, lines) = split(note, longest)?;
     let mut signed: Vec<&VerifierKey> = Vec::new();
     for (number, line) in (1..).zip(lines) {
         let (name, id, signature) = read_line(line).ok_or(NoteError::Line(number))?;
@@ -111,8 +130,8 @@ pub fn open<'n, 'k>(
 }
 
 /// The text with its last line's end, and the lines of signatures below the last empty line.
-fn split(note: &[u8]) -> Result<(&str, std::str::Split<'_, char>), NoteError> {
-    if note.len() > MAX_NOTE {
+fn split(note: &[u8], longest: usize) -> Result<(&str, std::str::Split<'_, char>), NoteError> {
+    if note.len() > longest {
         return Err(NoteError::TooLong(note.len()));
     }
     let note = str::from_utf8(note).map_err(|_| NoteError::Characters)?;
@@ -121,7 +140,7 @@ fn split(note: &[u8]) -> Result<(&str, std::str::Split<'_, char>), NoteError> {
     }
     let (head, signatures) = note.rsplit_once("\n\n").ok_or(NoteError::Unsigned)?;
     let text = note.get(..=head.len()).ok_or(NoteError::Text)?;
-    check_text(text)?;
+    check_text(text, longest)?;
     let lines = signatures.strip_suffix('\n').filter(|lines| !lines.is_empty()).ok_or(NoteError::Unsigned)?;
     Ok((text, lines.split('\n')))
 }
@@ -134,8 +153,8 @@ fn read_line(line: &str) -> Option<(&str, [u8; 4], Vec<u8>)> {
     (is_name(name) && !signature.is_empty()).then(|| (name, *id, signature.to_vec()))
 }
 
-fn check_text(text: &str) -> Result<(), NoteError> {
-    if text.len() > MAX_NOTE {
+fn check_text(text: &str, longest: usize) -> Result<(), NoteError> {
+    if text.len() > longest {
         return Err(NoteError::TooLong(text.len()));
     }
     if text.bytes().any(is_forbidden) {

@@ -35,7 +35,8 @@ pub enum VerifierError {
 
 /// Checks tokens and certificates for some audiences.
 pub struct Verifier {
-    audiences: BTreeSet<Name>,
+    /// None for whatever the keys in use are for.
+    audiences: Option<BTreeSet<Name>>,
     staleness: Option<Ttl>,
     view: RwLock<Option<Arc<View>>>,
     tokens: Seen<Token>,
@@ -52,13 +53,30 @@ impl Verifier {
         if audiences.is_empty() {
             return Err(VerifierError::NoAudience);
         }
-        Ok(Self {
+        Ok(Self::checking(Some(audiences), options))
+    }
+
+    /// A verifier for whatever audiences the broker gives it the keys of: those that it is registered for. It refuses
+    /// everything until a view is applied.
+    #[must_use]
+    pub fn of_all(options: &Options) -> Self {
+        Self::checking(None, options)
+    }
+
+    fn checking(audiences: Option<BTreeSet<Name>>, options: &Options) -> Self {
+        Self {
             audiences,
             staleness: options.staleness,
             view: RwLock::new(None),
             tokens: Seen::new(options.remembered),
             certificates: Seen::new(options.remembered),
-        })
+        }
+    }
+
+    /// The audiences that it was made for; none if that is left to the keys.
+    #[must_use]
+    pub const fn audiences(&self) -> Option<&BTreeSet<Name>> {
+        self.audiences.as_ref()
     }
 
     /// Puts a view in force in place of the one before, keys and cuts in one step.
@@ -138,7 +156,8 @@ impl Verifier {
         verdict: impl FnOnce(&Judge<'_>) -> Result<(), Refused>,
     ) -> Result<(), Refused> {
         let view = self.view().ok_or(Refused::NotReady)?;
-        verdict(&Judge { view: &view, audiences: &self.audiences, staleness: self.staleness, now })
+        let audiences = self.audiences.as_ref();
+        verdict(&Judge { view: &view, audiences, staleness: self.staleness, now })
     }
 }
 

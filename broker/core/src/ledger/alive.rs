@@ -101,6 +101,9 @@ pub struct Page {
     pub next: Option<Revision>,
 }
 
+/// How many credentials one page looks at: some milliseconds.
+const LOOKED_AT: usize = 1 << 17;
+
 impl Ledger {
     /// How many are alive under a node, by whose they are: subjects of which nothing is alive are not named.
     ///
@@ -139,15 +142,21 @@ impl Ledger {
     }
 
     /// At most so many of what is alive under a node, from after a revision on. Pages of the same question fit together
-    /// whatever is followed between them, until the horizon passes the instant of the question.
+    /// whatever is followed between them, until the horizon passes the instant of the question. A page looks at no more
+    /// than so many of all credentials, so that whoever waits for the ledger does not wait long: it may be empty, and
+    /// not the last.
     ///
     /// # Errors
     /// [`NotKept`].
     pub fn page(&self, under: &NodeId, when: When, after: Revision, limit: usize) -> Result<Page, NotKept> {
         let mut alive = self.alive(under, when, after)?;
+        alive.scan.left = LOOKED_AT;
         let live: Vec<Live> = alive.by_ref().take(limit).collect();
         let last = live.last().map_or(after, |live| live.revision);
-        let next = alive.scan.next().map(|_| last);
+        let next = match alive.scan.next() {
+            Some(_) => Some(last),
+            None => alive.scan.broken_off(),
+        };
         Ok(Page { live, next })
     }
 
@@ -200,6 +209,9 @@ struct Scan<'a> {
     itself: Option<(Revision, Option<Place>)>,
     when: When,
     lines: Vec<Seen>,
+    /// How many may still be looked at, and the last that was.
+    left: usize,
+    looked: Revision,
 }
 
 impl<'a> Scan<'a> {
@@ -219,7 +231,14 @@ impl<'a> Scan<'a> {
             (Some(_), _) | (None, Some(_)) => ledger.issued.after(after.max(before_it)),
         };
         let itself = itself.map(|rev| (rev, ledger.issued.place(rev)));
-        Ok(Self { ledger, rest: rest.iter(), node, itself, when, lines: vec![Seen::Not; ledger.lines.len()] })
+        let lines = vec![Seen::Not; ledger.lines.len()];
+        Ok(Self { ledger, rest: rest.iter(), node, itself, when, lines, left: usize::MAX, looked: after })
+    }
+
+    /// Where it goes on, if it was not through when it had looked at enough.
+    fn broken_off(&self) -> Option<Revision> {
+        let rest = self.rest.as_slice().first()?;
+        (self.left == 0 && rest.rev <= self.when.revision).then_some(self.looked)
     }
 
     fn shows(&mut self, credential: &Credential) -> bool {
@@ -262,10 +281,13 @@ impl<'a> Iterator for Scan<'a> {
     type Item = &'a Credential;
 
     fn next(&mut self) -> Option<&'a Credential> {
-        while let Some(credential) = self.rest.next() {
+        while self.left > 0
+            && let Some(credential) = self.rest.next()
+        {
             if credential.rev > self.when.revision {
                 return None;
             }
+            (self.left, self.looked) = (self.left - 1, credential.rev);
             if self.shows(credential) {
                 return Some(credential);
             }

@@ -56,7 +56,8 @@ impl<'a> Minted<'a> {
             | Action::Suspended { .. }
             | Action::Refused { .. }
             | Action::RefusalsCounted { .. }
-            | Action::ClockAccepted { .. } => None,
+            | Action::ClockAccepted { .. }
+            | Action::ReceiptClosed { .. } => None,
         }
     }
 

@@ -142,6 +142,8 @@ words! {
         RefusalsCounted = "refusals-counted",
         /// An operator vouched for the clock.
         ClockAccepted = "clock-accepted",
+        /// The receipt of an ended vendor was made.
+        ReceiptClosed = "receipt-closed",
     }
 }
 

@@ -137,7 +137,10 @@ impl Replay {
 /// What the broker, or whoever started it, does without being asked by anybody.
 const fn by_the_broker(action: &Action) -> bool {
     match action {
-        Action::Initialized { .. } | Action::CarriedOver | Action::ClockAccepted { .. } => true,
+        Action::Initialized { .. }
+        | Action::CarriedOver
+        | Action::ClockAccepted { .. }
+        | Action::ReceiptClosed { .. } => true,
         Action::Written { .. }
         | Action::EnrollmentOpened { .. }
         | Action::Enrolled(_)

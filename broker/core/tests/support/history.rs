@@ -330,6 +330,13 @@ impl History {
         self.record(Actor::Stranger, None, Action::RefusalsCounted { method, reason, count: 7 }, vec![])
     }
 
+    /// The broker closes the receipt of a vendor that was ended.
+    pub(crate) fn close_receipt(&mut self, vendor: &str, ended: Revision) -> Revision {
+        let (statement, list) = (digest(1), digest(2));
+        let action = Action::ReceiptClosed { node: id(vendor), ended, statement, list, credentials: 5 };
+        self.record(Actor::Broker, None, action, vec![])
+    }
+
     pub(crate) fn accept_clock(&mut self, now: Timestamp) -> Revision {
         let action = Action::ClockAccepted { previous: self.events.last().unwrap().at };
         self.now = now;

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 pub(crate) use filter::Filter;
 pub(crate) use follow::keep_summaries;
 pub(crate) use read::{Found, Reader, Wish};
-pub(crate) use search::Order;
+pub(crate) use search::{Order, search};
 pub(crate) use summaries::Summaries;
 
 /// How many events have one summary.

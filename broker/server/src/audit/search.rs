@@ -8,13 +8,23 @@ use daypass_credential::Revision;
 use daypass_store::{Entry, Store};
 
 use super::{BUNDLE, Filter, Summaries, summaries::CHUNK, summary::Probe};
-use crate::refusal::Refusal;
+use crate::{broker::Broker, refusal::Refusal};
 
 /// In which order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     OldestFirst,
     NewestFirst,
+}
+
+/// Everything after a revision that fits, oldest first: for the broker itself, which looks for few things.
+pub(crate) async fn search(broker: &Broker, filter: Filter, after: Revision) -> Result<Vec<Entry>, Refusal> {
+    let head = broker.store.head().borrow().revision;
+    let (mut search, mut found) = (Search::new(filter, Order::OldestFirst, after), Vec::new());
+    while !search.is_through(head) {
+        found.extend(search.step(&*broker.store, &broker.audit.summaries, head).await?);
+    }
+    Ok(found)
 }
 
 /// How far a search has come.

@@ -1,8 +1,26 @@
 //! The feed: what the log says of credentials that may be alive, followed event by event, and told to verifiers.
 //!
-//! INVARIANT (nobody is waited for): following the log waits for no verifier and for no question about what is alive.
+//! One worker follows the durable log (`worker.rs`). Each stream has a follower of its own, which begins with what the
+//! hello asks for (`hello.rs`), tells what the log brings from its own place in it (`teller.rs`), proves that nothing is
+//! missing (`proof.rs`), and hears what the verifier says (`ear.rs`). The wire is not known here.
+//! What was followed is kept for the next process (`kept.rs`).
+//!
+//! INVARIANT (nobody is waited for): following the log waits for no verifier and for no question about what is alive. A
+//! follower keeps its place in the log and not what lies between: what a verifier does not read is not kept for it.
 
 mod attendance;
+mod ear;
+mod follower;
+mod hello;
+mod kept;
+mod keys;
+mod list;
+mod proof;
+mod recent;
+mod snapshot;
+mod teller;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::{
@@ -15,16 +33,24 @@ use std::{
 };
 
 use daypass_core::ledger::Ledger;
-use daypass_credential::{Revision, Timestamp};
+use daypass_credential::{NodeId, Revision, Timestamp};
 use daypass_log::Hash;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
-pub(crate) use attendance::{Acknowledged, Attendance, Instance};
-pub(crate) use worker::keep_feed;
-
+pub(crate) use self::{
+    attendance::{Acknowledged, Attendance, Instance},
+    ear::{Acked, Said},
+    follower::{Follower, Over, Told},
+    hello::{Hello, Known},
+    kept::keep as keep_ledger,
+    keys::{Offer, PublishedKey},
+    list::Standing,
+    worker::keep_feed,
+};
+use self::{kept::Keeping, keys::Cupboard, recent::Recent, snapshot::Shelf};
 use crate::refusal::Refusal;
 
-/// How far the log was followed.
+/// How far the log was followed, or a verifier is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tip {
     /// The last revision whose event was taken in; zero at first.
@@ -33,15 +59,49 @@ pub(crate) struct Tip {
     pub(crate) leaf: Hash,
 }
 
+/// What there is to tell. It changes only with what verifiers have to hear of: most of the log is nothing to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct News {
+    /// The last revision that killed something which relying parties may have accepted.
+    cut: Revision,
+    /// The last that changed a key, an audience or a verifier.
+    keys: Revision,
+    horizon: Timestamp,
+}
+
+impl News {
+    const NONE: Self = Self { cut: Revision::ZERO, keys: Revision::ZERO, horizon: Timestamp::ZERO };
+}
+
 /// What those who follow share.
 pub(crate) struct Feed {
-    ledger: RwLock<Ledger>,
+    book: RwLock<Book>,
     tip: watch::Sender<Tip>,
+    news: watch::Sender<News>,
+    /// What was cut that a verifier's own standing may rest on.
+    struck: broadcast::Sender<Arc<[NodeId]>>,
+    recent: Mutex<Recent>,
+    snapshots: Shelf,
+    keys: Cupboard,
     attendance: Attendance,
     /// Instants that the horizon must not pass yet, by a number of their own.
     held: Arc<Mutex<BTreeMap<u64, Timestamp>>>,
     next: AtomicU64,
     closing: watch::Sender<bool>,
+    /// Nothing is kept for the next process without it.
+    keeping: Option<Keeping>,
+}
+
+/// The ledger, and the hash of the last leaf in it.
+struct Book {
+    ledger: Ledger,
+    leaf: Hash,
+}
+
+impl Book {
+    fn tip(&self) -> Tip {
+        Tip { revision: self.ledger.head(), leaf: self.leaf }
+    }
 }
 
 /// Keeps the horizon at or before an instant, for as long as it lives: what was alive then can be told meanwhile.
@@ -54,6 +114,8 @@ pub(crate) struct HeldHorizon {
 const PATIENCE: Duration = Duration::from_secs(5);
 /// When to ask again if that was not enough: after a start, a long log takes its time.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How many of the worker's words about cuts a follower may be behind before it has to look for itself.
+const STRUCK: usize = 64;
 
 impl Feed {
     /// Nothing followed yet. `began` is when this process did: verifiers that it has not heard of since then were last
@@ -61,12 +123,18 @@ impl Feed {
     pub(crate) fn new(began: Timestamp) -> Self {
         let tip = Tip { revision: Revision::ZERO, leaf: Hash::empty() };
         Self {
-            ledger: RwLock::default(),
+            book: RwLock::new(Book { ledger: Ledger::default(), leaf: tip.leaf }),
             tip: watch::Sender::new(tip),
+            news: watch::Sender::new(News::NONE),
+            struck: broadcast::Sender::new(STRUCK),
+            recent: Mutex::default(),
+            snapshots: Shelf::default(),
+            keys: Cupboard::default(),
             attendance: Attendance::new(began),
             held: Arc::default(),
             next: AtomicU64::default(),
             closing: watch::Sender::new(false),
+            keeping: None,
         }
     }
 
@@ -85,7 +153,7 @@ impl Feed {
 
     /// Asks the ledger. Whoever asks for much asks for a page at a time: the log is not followed meanwhile.
     pub(crate) fn ledger<T>(&self, ask: impl FnOnce(&Ledger) -> T) -> T {
-        ask(&self.ledger.read().unwrap_or_else(PoisonError::into_inner))
+        ask(&self.book.read().unwrap_or_else(PoisonError::into_inner).ledger)
     }
 
     /// Who follows, and how far they are.
@@ -104,6 +172,11 @@ impl Feed {
     fn horizon_at_most(&self, now: Timestamp) -> Timestamp {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.values().copied().fold(now, Timestamp::min)
+    }
+
+    /// The cuts that came of late.
+    fn recent<T>(&self, ask: impl FnOnce(&mut Recent) -> T) -> T {
+        ask(&mut self.recent.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -5,16 +5,21 @@ use std::{
     time::Duration,
 };
 
-use daypass_core::{Event, ledger::Misplaced};
-use daypass_credential::{Revision, Timestamp, Ttl};
+use daypass_core::{
+    Event,
+    ledger::{Misplaced, Reach},
+};
+use daypass_credential::{NodeId, NodeKind, Revision, Timestamp, Ttl};
 use daypass_log::Hash;
-use daypass_store::StoreError;
+use daypass_store::{Entry, StoreError};
 
-use super::Tip;
+use super::{Feed, Tip, kept::keep_if_due, recent::RecentCut};
 use crate::broker::Broker;
 
 /// How many entries are taken in at once.
 const PAGE: usize = 1024;
+/// So many entries to be followed at a start are worth a word.
+const LONG: u64 = 100_000;
 /// How often the horizon is raised.
 const HORIZON: Duration = Duration::from_secs(5);
 /// How far the horizon stays behind the clock, so that a small step back of it meets no credential below.
@@ -36,17 +41,21 @@ enum Hindrance {
 /// Follows the log for as long as the store lives.
 pub(crate) async fn keep_feed(broker: Arc<Broker>) {
     let mut head = broker.store.head();
+    // Before anything is followed: what expired long ago takes no memory then.
+    forget(&broker);
+    say_if_long(&broker, head.borrow().revision);
     let mut horizon = tokio::time::interval(HORIZON);
     loop {
-        let done = head.borrow_and_update().revision;
-        match follow(&broker, done).await {
-            Ok(()) => {}
-            Err(error) => {
-                tracing::error!(%error, "verifiers are not told of anything: the log cannot be followed");
-                tokio::time::sleep(PAUSE).await;
-                continue;
+        let upto = head.borrow_and_update().revision;
+        if let Err(error) = follow(&broker, upto).await {
+            tracing::error!(%error, "verifiers are not told of anything: the log cannot be followed");
+            if head.has_changed().is_err() {
+                return;
             }
+            tokio::time::sleep(PAUSE).await;
+            continue;
         }
+        keep_if_due(&broker);
         tokio::select! {
             biased;
             changed = head.changed() => if changed.is_err() { return },
@@ -55,37 +64,129 @@ pub(crate) async fn keep_feed(broker: Arc<Broker>) {
     }
 }
 
+fn say_if_long(broker: &Broker, upto: Revision) {
+    let from = broker.feed.ledger(|ledger| ledger.head());
+    if upto.get().saturating_sub(from.get()) > LONG {
+        tracing::info!(%from, %upto, "the feed follows the log, which takes its time; verifiers are told once it has");
+    }
+}
+
 /// Takes in everything up to a revision.
 async fn follow(broker: &Broker, upto: Revision) -> Result<(), Hindrance> {
-    let feed = &broker.feed;
     loop {
-        let reached = feed.tip.borrow().revision;
+        let reached = broker.feed.ledger(|ledger| ledger.head());
         if reached >= upto {
             return Ok(());
         }
         let entries = broker.store.log(reached, PAGE).await?;
-        let Some(last) = entries.last() else { return Ok(()) };
-        let tip = Tip { revision: last.revision, leaf: Hash::leaf(&last.event) };
-        let read = |entry: &daypass_store::Entry| {
-            let event = Event::from_bytes(&entry.event);
-            event
-                .map(|event| (entry.revision, event))
-                .map_err(|error| Hindrance::Event(entry.revision, error))
-        };
-        let events = entries.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        {
-            let mut ledger = feed.ledger.write().unwrap_or_else(PoisonError::into_inner);
-            for (revision, event) in &events {
-                ledger.take(*revision, event)?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let batch = entries.iter().map(Followed::read).collect::<Result<Vec<_>, _>>()?;
+        let now = broker.clock.now();
+        let notice = |one: &Followed| broker.receipts.notice(&broker.feed, now, one.revision, &one.event);
+        batch.iter().for_each(notice);
+        broker.feed.take(&batch)?;
+        // A long log leaves room for whoever else works here.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// An entry of the log, read.
+pub(super) struct Followed {
+    revision: Revision,
+    leaf: Hash,
+    event: Event,
+}
+
+impl Followed {
+    fn read(entry: &Entry) -> Result<Self, Hindrance> {
+        let event =
+            Event::from_bytes(&entry.event).map_err(|error| Hindrance::Event(entry.revision, error))?;
+        Ok(Self { revision: entry.revision, leaf: Hash::leaf(&entry.event), event })
+    }
+
+    /// Does it change what verifiers check by?
+    fn changes_keys(&self) -> bool {
+        let kinds = [NodeKind::Key, NodeKind::Audience, NodeKind::Verifier];
+        self.event.puts.iter().any(|put| kinds.contains(&put.node.id().kind))
+    }
+
+    /// What it cut of what a verifier's own standing may rest on.
+    fn struck(&self) -> impl Iterator<Item = NodeId> {
+        let kinds = [NodeKind::Verifier, NodeKind::Identity, NodeKind::Credential];
+        let cut = self.event.puts.iter().filter(|put| put.cut).map(|put| put.node.id());
+        cut.filter(move |id| kinds.contains(&id.kind))
+    }
+}
+
+impl Feed {
+    /// Takes in what came next, and says so.
+    ///
+    /// INVARIANT (news before place): whoever sees how far the log was followed finds all that there is to tell up to
+    /// there, keys included, since an echo says that nothing is missing. Whoever waits is woken after both.
+    fn take(&self, batch: &[Followed]) -> Result<(), Misplaced> {
+        let (cuts, tip, taken) = self.write_down(batch);
+        let batch = batch.iter().take_while(|one| one.revision <= tip.revision);
+        let (mut keys, mut struck) = (None, Vec::new());
+        for one in batch {
+            keys = one.changes_keys().then_some(one.revision).or(keys);
+            struck.extend(one.struck());
+        }
+        let cut = cuts.last().map(|last| last.cut.at);
+        self.recent(|recent| recent.extend(cuts));
+        self.news.send_if_modified(|news| {
+            news.cut = cut.unwrap_or(news.cut);
+            news.keys = keys.unwrap_or(news.keys);
+            false
+        });
+        self.tip.send_replace(tip);
+        self.news.send_if_modified(|_| cut.is_some() || keys.is_some());
+        if !struck.is_empty() {
+            // Without followers nobody hears it.
+            let _heard = self.struck.send(struck.into());
+        }
+        taken
+    }
+
+    /// Takes in what came next: the cuts that verifiers have to hear of, and how far that is.
+    fn write_down(&self, batch: &[Followed]) -> (Vec<Arc<RecentCut>>, Tip, Result<(), Misplaced>) {
+        let mut cuts = Vec::new();
+        let mut book = self.book.write().unwrap_or_else(PoisonError::into_inner);
+        for one in batch {
+            match book.ledger.take(one.revision, &one.event) {
+                Ok(fallen) => {
+                    book.leaf = one.leaf;
+                    let relied = fallen.into_iter().filter(|fallen| fallen.reach == Reach::Relied);
+                    cuts.extend(
+                        relied.map(|one_cut| Arc::new(RecentCut { cut: one_cut.cut, leaf: one.leaf })),
+                    );
+                }
+                Err(error) => return (cuts, book.tip(), Err(error)),
             }
         }
-        feed.tip.send_replace(tip);
+        (cuts, book.tip(), Ok(()))
+    }
+
+    /// Raises the horizon to this instant, or as far as nobody holds it back.
+    fn raise_horizon(&self, to: Timestamp) {
+        let to = self.horizon_at_most(to);
+        let horizon = {
+            let mut book = self.book.write().unwrap_or_else(PoisonError::into_inner);
+            book.ledger.forget(to);
+            book.ledger.horizon()
+        };
+        self.news.send_if_modified(|news| {
+            let rises = horizon > news.horizon;
+            news.horizon = horizon;
+            rises
+        });
     }
 }
 
 /// Raises the horizon, by a clock that is believed alone.
-fn forget(broker: &Broker) {
-    let Ok(now) = broker.trusted_now() else { return };
-    let most: Timestamp = broker.feed.horizon_at_most(now.before(BEHIND));
-    broker.feed.ledger.write().unwrap_or_else(PoisonError::into_inner).forget(most);
+pub(super) fn forget(broker: &Broker) {
+    if let Ok(now) = broker.trusted_now() {
+        broker.feed.raise_horizon(now.before(BEHIND));
+    }
 }

@@ -2,8 +2,10 @@
 
 mod audit;
 mod convert;
+mod feed;
 mod gate;
 mod limits;
+mod offboarding;
 mod outlet;
 mod read_events;
 mod services;

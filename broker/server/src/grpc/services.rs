@@ -1,4 +1,4 @@
-//! The handlers, but those of the log (`audit.rs`): each parses its request, calls its use case, and writes the answer. Nothing is decided here.
+//! The handlers, but those of the log (`audit.rs`) and of ending (`offboarding.rs`): each parses its request, calls its use case, and writes the answer. Nothing is decided here.
 
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use tonic::{Request, Response, Status, service::Routes};
 
 use super::{
     convert::{self, instant},
+    feed,
     status::status,
 };
 use crate::{
@@ -58,8 +59,6 @@ pub(crate) fn routes(broker: &Arc<Broker>) -> Routes {
     routes.routes()
 }
 
-type Unbuilt<T> = std::pin::Pin<Box<dyn tokio_stream::Stream<Item = Result<T, Status>> + Send>>;
-
 /// Answers the calls that the gate let in.
 pub(super) struct Handler {
     pub(super) broker: Arc<Broker>,
@@ -84,7 +83,7 @@ impl Handler {
     }
 
     /// The same for a request about one object.
-    async fn answer_about<T>(
+    pub(super) async fn answer_about<T>(
         &self,
         call: &Call,
         object: Option<NodeId>,
@@ -100,7 +99,12 @@ impl Handler {
     }
 
     /// The mark of a request that the caller may repeat; `content` is the request without its id.
-    fn mark<T: Message>(&self, call: &Call, request_id: &str, content: &T) -> Result<RequestMark, Refusal> {
+    pub(super) fn mark<T: Message>(
+        &self,
+        call: &Call,
+        request_id: &str,
+        content: &T,
+    ) -> Result<RequestMark, Refusal> {
         let (entropy, kek) = (&*self.broker.entropy, self.broker.keys.kek());
         RequestMark::of(call, request_id, || content.encode_to_vec(), entropy, kek)
     }
@@ -114,11 +118,11 @@ fn ttl(field: &'static str, seconds: u32) -> Result<Option<Ttl>, Refusal> {
     Ttl::from_secs(seconds).map(Some).map_err(|error| Refusal::bad(field, error))
 }
 
-fn node_id(field: &'static str, text: &str) -> Result<NodeId, Refusal> {
+pub(super) fn node_id(field: &'static str, text: &str) -> Result<NodeId, Refusal> {
     text.parse().map_err(|error| Refusal::bad(field, error))
 }
 
-fn name(field: &'static str, text: &str) -> Result<Name, Refusal> {
+pub(super) fn name(field: &'static str, text: &str) -> Result<Name, Refusal> {
     text.parse().map_err(|error| Refusal::bad(field, error))
 }
 
@@ -237,59 +241,6 @@ impl enrollment::EnrollmentService for Handler {
 }
 
 #[tonic::async_trait]
-impl offboarding::OffboardingService for Handler {
-    async fn resume(
-        &self,
-        request: Request<v1::ResumeRequest>,
-    ) -> Result<Response<v1::ResumeResponse>, Status> {
-        let (call, ask) = opened(request)?;
-        let resumed = async {
-            let mark = self.mark(&call, &ask.request_id, &ask)?;
-            let revision = self.broker.resume(&call, &node_id("id", &ask.id)?, mark).await?;
-            Ok(v1::ResumeResponse { revision: revision.get() })
-        };
-        self.answer(&call, resumed.await).await
-    }
-
-    type GetReceiptStream = Unbuilt<v1::GetReceiptResponse>;
-
-    async fn preview_offboarding(
-        &self,
-        _request: Request<v1::PreviewOffboardingRequest>,
-    ) -> Result<Response<v1::PreviewOffboardingResponse>, Status> {
-        Err(Status::unimplemented("base"))
-    }
-
-    async fn offboard(
-        &self,
-        _request: Request<v1::OffboardRequest>,
-    ) -> Result<Response<v1::OffboardResponse>, Status> {
-        Err(Status::unimplemented("base"))
-    }
-
-    async fn get_receipt(
-        &self,
-        _request: Request<v1::GetReceiptRequest>,
-    ) -> Result<Response<Self::GetReceiptStream>, Status> {
-        Err(Status::unimplemented("base"))
-    }
-
-    async fn end(&self, request: Request<v1::EndRequest>) -> Result<Response<v1::EndResponse>, Status> {
-        let (call, ask) = opened(request)?;
-        let ended = async {
-            let mark = self.mark(&call, &ask.request_id, &ask)?;
-            let id = node_id("id", &ask.id)?;
-            if !ask.reason.is_empty() {
-                crate::text::checked("reason", &ask.reason, 1000)?;
-            }
-            let revision = self.broker.end(&call, &id, &ask.reason, mark).await?;
-            Ok(v1::EndResponse { revision: revision.get() })
-        };
-        self.answer_about(&call, ask.id.parse().ok(), ended.await).await
-    }
-}
-
-#[tonic::async_trait]
 impl directory::DirectoryService for Handler {
     async fn forget_person(
         &self,
@@ -378,20 +329,26 @@ impl directory::DirectoryService for Handler {
 
 #[tonic::async_trait]
 impl verification::VerificationService for Handler {
-    type FollowRevocationsStream = Unbuilt<v1::FollowRevocationsResponse>;
+    type FollowRevocationsStream = feed::Revocations;
 
     async fn follow_revocations(
         &self,
-        _request: Request<tonic::Streaming<v1::FollowRevocationsRequest>>,
+        request: Request<tonic::Streaming<v1::FollowRevocationsRequest>>,
     ) -> Result<Response<Self::FollowRevocationsStream>, Status> {
-        Err(Status::unimplemented("base"))
+        feed::follow_revocations(&self.broker, request).await
     }
 
     async fn list_verifiers(
         &self,
-        _request: Request<v1::ListVerifiersRequest>,
+        request: Request<v1::ListVerifiersRequest>,
     ) -> Result<Response<v1::ListVerifiersResponse>, Status> {
-        Err(Status::unimplemented("base"))
+        let (call, _) = opened(request)?;
+        let listed = self.broker.verifiers().await;
+        let answer = listed.map(|(verifiers, head)| v1::ListVerifiersResponse {
+            verifiers: verifiers.iter().map(feed::standing).collect(),
+            head: head.get(),
+        });
+        self.answer(&call, answer).await
     }
 
     async fn introspect(

@@ -9,7 +9,7 @@ use daypass_log::VerifierKey;
 const PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// The log's origin, which is also the name of its keys: the issuer's address without its scheme, and `/log`.
-pub(super) fn origin(issuer: &str) -> String {
+pub(crate) fn origin(issuer: &str) -> String {
     let address = issuer.strip_prefix("https://").unwrap_or(issuer);
     format!("{}/log", address.trim_end_matches('/'))
 }

@@ -37,8 +37,9 @@ pub(crate) use self::{
     check::StartError,
     export::Export,
     hashes::Hashes,
-    key::{all as every_log_key, log_key, published as log_keys},
+    key::{all as every_log_key, log_key, origin as log_name, published as log_keys},
     past::{anchored, put_aside, trees},
+    prove::Continued,
     worker::Worker,
 };
 use crate::refusal::Refusal;
@@ -133,6 +134,11 @@ impl Notary {
     /// The newest checkpoint; waits for the first one.
     pub(crate) async fn newest(&self) -> Result<Arc<Noted>, Refusal> {
         self.covering(0).await
+    }
+
+    /// The newest checkpoint, if there is one already.
+    pub(crate) fn at_hand(&self) -> Option<Arc<Noted>> {
+        self.newest.borrow().clone()
     }
 
     /// A checkpoint of a log that holds this revision, waiting a little for one.

@@ -113,7 +113,21 @@ impl Broker {
             Err(Refusal::Denied(Denial::NotAllowed)) => return Err(unknown()),
             Err(other) => return Err(other),
         }
-        let noted = self.notary.covering(revision.get()).await?;
+        self.under_checkpoint(entry).await
+    }
+
+    /// An event with its proof, for the broker itself.
+    pub(crate) async fn proven(&self, revision: Revision) -> Result<Proven, Refusal> {
+        let missing = || Refusal::internal(format!("the log has no revision {revision}"));
+        let before = revision.get().checked_sub(1).ok_or_else(missing)?;
+        let entry = self.store.log(Revision::new(before), 1).await?.pop().ok_or_else(missing)?;
+        self.under_checkpoint(entry).await
+    }
+
+    /// The proof that a signed checkpoint holds this entry.
+    async fn under_checkpoint(&self, entry: Entry) -> Result<Proven, Refusal> {
+        let before = entry.revision.get().saturating_sub(1);
+        let noted = self.notary.covering(entry.revision.get()).await?;
         let size = noted.root().size;
         let inclusion = at(&noted, move |hashes| proof::inclusion(hashes, before, size).ok()).await?;
         let leaf = Hash::leaf(&entry.event);

@@ -15,15 +15,24 @@ use crate::{
     text,
 };
 
+/// What came of ending a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// Everything under it with a smaller revision is dead.
+    pub(crate) revision: Revision,
+    /// It was ended before, by another request.
+    pub(crate) already: bool,
+}
+
 impl Broker {
-    /// Ends a node; the answer is the revision of its cut. Ending again is no error, and no event.
+    /// Ends a node. Ending again is no error, and no event.
     pub(crate) async fn end(
         &self,
         call: &Call,
         id: &NodeId,
         reason: &str,
         mark: RequestMark,
-    ) -> Result<Revision, Refusal> {
+    ) -> Result<Cut, Refusal> {
         let subject = self.credential_subject(id).await?;
         let reason = match reason {
             "" => None,
@@ -54,7 +63,10 @@ impl Broker {
             })
             .await?;
         Ok(match recorded {
-            Recorded::Now(_, Some(cut)) | Recorded::Now(cut, None) | Recorded::Before(cut, _) => cut,
+            Recorded::Now(_, Some(revision)) | Recorded::Before(revision, _) => {
+                Cut { revision, already: false }
+            }
+            Recorded::Now(revision, None) => Cut { revision, already: true },
         })
     }
 

@@ -33,16 +33,17 @@ use crate::{
     clock::{ClockGuard, SystemClock},
     config::Config,
     entropy::SystemEntropy,
-    feed::{Feed, keep_feed},
+    feed::{Feed, keep_feed, keep_ledger},
     grpc::{GateLayer, routes, unlisted},
     keys::Cabinet,
     notary::{self, Worker},
+    receipts::{Receipts, keep_receipts},
     refusal::Refusal,
     refusals::{INTERVAL, Refusals},
     space::{self, Space},
 };
 
-/// How long the end waits for the last checkpoint.
+/// How long the end waits for the last checkpoint, and for the ledger.
 const LAST_CHECKPOINT: Duration = Duration::from_secs(5);
 
 /// Why the broker stops.
@@ -99,6 +100,7 @@ pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> Result
     tokio::spawn(count_refusals(broker.clone()));
     tokio::spawn(watch_space(broker.clone()));
     tokio::spawn(keep_feed(broker.clone()));
+    tokio::spawn(keep_receipts(broker.clone()));
     tokio::spawn(keep_summaries(broker.clone(), pace(&config)));
 
     let connections =
@@ -110,10 +112,14 @@ pub(crate) async fn serve(config: Config, ready_file: Option<PathBuf>) -> Result
     notify(State::Ready);
     let served = answer(&config, broker.clone(), connections, stopped.clone()).await;
     broker.write_counts().await;
+    let ledger = tokio::spawn(keep_ledger(broker.clone()));
     // What was recorded up to the end is signed as well.
     drop(finish);
     if tokio::time::timeout(LAST_CHECKPOINT, notary).await.is_err() {
         tracing::warn!("the last checkpoint takes too long, and is left to the next start");
+    }
+    if tokio::time::timeout(LAST_CHECKPOINT, ledger).await.is_err() {
+        tracing::warn!("keeping the ledger takes too long: the next start follows the log for longer");
     }
     if let Some(path) = &ready_file {
         let _gone = fs::remove_file(path);
@@ -157,6 +163,7 @@ async fn answer(
             notify(State::Stopping);
             following.audit.close();
             following.feed.close();
+            following.receipts.close();
             reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
         });
     tokio::select! {
@@ -202,7 +209,8 @@ async fn broker(
     let subject = notary::Subject { issuer: &issuer, era, previous, keys: &log_keys };
     let (notary, worker) = open_notary(config, &subject, store.clone()).await?;
     let audit = Audit::new(summaries(config, era, &keys.kek().digest("summaries", &[])));
-    let feed = Feed::new(clock.now());
+    let ledger = config.data_dir.join("ledger");
+    let feed = Feed::open(clock.now(), ledger, &*store, era, keys.kek()).await;
     let lifetimes = &config.lifetimes;
     let broker = Broker {
         store,
@@ -220,6 +228,7 @@ async fn broker(
         notary,
         audit,
         feed,
+        receipts: Receipts::at(config.data_dir.join("receipts"), era),
     };
     Ok((broker, worker))
 }

@@ -18,6 +18,7 @@ mod mutants;
 mod note;
 mod peer;
 mod proof;
+mod receipt;
 mod sample;
 mod tiles;
 mod tree;

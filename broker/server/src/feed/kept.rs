@@ -1,0 +1,220 @@
+//! The ledger kept over restarts: a file that says up to where in which log it goes, and is used only where the log has
+//! that leaf there. It is derived, so that what does not fit is left alone and the log followed from its beginning.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use daypass_core::ledger::Ledger;
+use daypass_credential::{Cut, Digest, Era, Revision, Timestamp};
+use daypass_issuer::KeyEncryptionKey;
+use daypass_log::Hash;
+use daypass_store::{Store, StoreError};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::{
+    Book, Feed, Tip,
+    recent::{Recent, RecentCut},
+};
+use crate::{broker::Broker, process::durable};
+
+/// So many events later it is worth writing again.
+const EVENTS: u64 = 100_000;
+/// No two writings come closer than this while the broker serves: the copy that is written holds up the worker.
+const LEAST: Duration = Duration::from_secs(300);
+/// How many of the last cuts are told one by one after a restart; who does not know those before gets a snapshot.
+const RECENT: usize = 1024;
+
+/// Where it is kept, and what was written last.
+pub(super) struct Keeping {
+    path: PathBuf,
+    last: Mutex<(Revision, Instant)>,
+    writing: AtomicBool,
+}
+
+/// The first line of the file; the rest is the ledger.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Label {
+    era: String,
+    revision: Revision,
+    leaf: String,
+    /// Over all of this and the ledger, under the broker's key.
+    digest: Digest,
+}
+
+/// Why there is none to go on with.
+#[derive(Debug, thiserror::Error)]
+enum Unfit {
+    #[error("it cannot be read: {0}")]
+    File(#[from] io::Error),
+    #[error("the log cannot be read: {0}")]
+    Log(#[from] StoreError),
+    #[error("it is not what this broker wrote")]
+    Damaged,
+    #[error("it is of another log")]
+    OtherLog,
+}
+
+impl Feed {
+    /// Begins with what an earlier process kept here, if the log is the one that it followed.
+    pub(crate) async fn open(
+        began: Timestamp,
+        path: PathBuf,
+        store: &dyn Store,
+        era: Era,
+        kek: &KeyEncryptionKey,
+    ) -> Self {
+        let mut feed = Self::new(began);
+        let from = match read(&path, store, era, kek).await {
+            Ok(Some((book, recent))) => feed.go_on(book, recent),
+            Ok(None) => Revision::ZERO,
+            Err(error) => {
+                tracing::info!(path = %path.display(), %error, "the ledger is made anew from the log");
+                Revision::ZERO
+            }
+        };
+        let last = Mutex::new((from, Instant::now()));
+        feed.keeping = Some(Keeping { path, last, writing: AtomicBool::new(false) });
+        feed
+    }
+
+    fn go_on(&self, book: Book, recent: Recent) -> Revision {
+        let (tip, horizon) = (book.tip(), book.ledger.horizon());
+        *self.book.write().unwrap_or_else(PoisonError::into_inner) = book;
+        self.recent(|kept| *kept = recent);
+        self.tip.send_replace(tip);
+        self.news.send_modify(|news| news.horizon = horizon);
+        tip.revision
+    }
+}
+
+async fn read(
+    path: &Path,
+    store: &dyn Store,
+    era: Era,
+    kek: &KeyEncryptionKey,
+) -> Result<Option<(Book, Recent)>, Unfit> {
+    let found = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || std::fs::read(found)).await.map_err(io::Error::other)?;
+    let file = match read {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read?,
+    };
+    let (label, ledger) = open(&file, kek).ok_or(Unfit::Damaged)?;
+    let leaf = label.leaf.parse().map_err(|_| Unfit::Damaged)?;
+    let there = leaves(store, label.revision).await?;
+    if label.era != era.to_string() || there != Some(leaf) {
+        return Err(Unfit::OtherLog);
+    }
+    if ledger.head() != label.revision || ledger.era() != Some(era) {
+        return Err(Unfit::Damaged);
+    }
+    let recent = recent(&ledger, store).await?;
+    Ok(Some((Book { ledger, leaf }, recent)))
+}
+
+fn open(file: &[u8], kek: &KeyEncryptionKey) -> Option<(Label, Ledger)> {
+    let end = file.iter().position(|byte| *byte == b'\n')?;
+    let (label, rest) = file.split_at_checked(end)?;
+    let (label, rest): (Label, _) = (serde_json::from_slice(label).ok()?, rest.get(1..)?);
+    let digest = digest(kek, &label.era, label.revision, &label.leaf, rest);
+    (digest == label.digest).then_some(())?;
+    Some((label, serde_json::from_slice(rest).ok()?))
+}
+
+fn digest(kek: &KeyEncryptionKey, era: &str, revision: Revision, leaf: &str, ledger: &[u8]) -> Digest {
+    kek.digest("ledger", &[era.as_bytes(), &revision.get().to_be_bytes(), leaf.as_bytes(), ledger])
+}
+
+async fn leaves(store: &dyn Store, revision: Revision) -> Result<Option<Hash>, StoreError> {
+    let before = Revision::new(revision.get().saturating_sub(1));
+    let entry = store.log(before, 1).await?.pop();
+    Ok(entry.filter(|entry| entry.revision == revision).map(|entry| Hash::leaf(&entry.event)))
+}
+
+/// The last cuts, each with its leaf. A node that was cut twice is there once, which is as much to whoever knows neither.
+async fn recent(ledger: &Ledger, store: &dyn Store) -> Result<Recent, StoreError> {
+    let cuts = ledger.changes(Revision::ZERO).map(|changes| changes.cuts).unwrap_or_default();
+    let (before, cuts) = cuts.split_at(cuts.len().saturating_sub(RECENT));
+    let since = before.last().map_or(Revision::ZERO, |last| last.at);
+    let mut kept: Vec<Arc<RecentCut>> = Vec::with_capacity(cuts.len());
+    let newer = cuts.iter().filter(|cut| cut.at > since);
+    for cut in newer.cloned().collect::<Vec<Cut>>() {
+        let known = kept.last().filter(|last| last.cut.at == cut.at).map(|last| last.leaf);
+        let leaf = match known {
+            Some(leaf) => Some(leaf),
+            None => leaves(store, cut.at).await?,
+        };
+        let leaf = leaf.ok_or_else(|| StoreError::Damaged(format!("revision {} is missing", cut.at)))?;
+        kept.push(Arc::new(RecentCut { cut, leaf }));
+    }
+    Ok(Recent::begin(since, kept))
+}
+
+/// Writes it if that is due, beside all else.
+pub(super) fn keep_if_due(broker: &Arc<Broker>) {
+    let Some(keeping) = &broker.feed.keeping else { return };
+    let (revision, at) = *keeping.last.lock().unwrap_or_else(PoisonError::into_inner);
+    let reached = broker.feed.tip.borrow().revision;
+    if reached.get().saturating_sub(revision.get()) < EVENTS || at.elapsed() < LEAST {
+        return;
+    }
+    let broker = broker.clone();
+    tokio::spawn(async move { keep(broker).await });
+}
+
+/// Writes it, unless nothing came since. What cannot be written is followed again.
+pub(crate) async fn keep(broker: Arc<Broker>) {
+    let written = tokio::task::spawn_blocking(move || write(&broker)).await;
+    if let Err(error) = written.map_err(io::Error::other).and_then(|written| written) {
+        tracing::warn!(%error, "the ledger cannot be kept: the next start follows the log for longer");
+    }
+}
+
+fn write(broker: &Broker) -> io::Result<()> {
+    let Some(keeping) = &broker.feed.keeping else { return Ok(()) };
+    if keeping.writing.swap(true, Ordering::AcqRel) {
+        return Ok(());
+    }
+    let written = write_once(broker, keeping);
+    keeping.writing.store(false, Ordering::Release);
+    written
+}
+
+fn write_once(broker: &Broker, keeping: &Keeping) -> io::Result<()> {
+    let (ledger, tip) = {
+        let book = broker.feed.book.read().unwrap_or_else(PoisonError::into_inner);
+        (book.ledger.clone(), book.tip())
+    };
+    let last = keeping.last.lock().unwrap_or_else(PoisonError::into_inner).0;
+    if tip.revision == last || tip.revision == Revision::ZERO || broker.space.room().is_err() {
+        return Ok(());
+    }
+    let file = closed(broker.keys.kek(), broker.era, tip, &ledger).map_err(io::Error::other)?;
+    durable::replace(&keeping.path, &file)?;
+    *keeping.last.lock().unwrap_or_else(PoisonError::into_inner) = (tip.revision, Instant::now());
+    Ok(())
+}
+
+pub(super) fn closed(
+    kek: &KeyEncryptionKey,
+    era: Era,
+    tip: Tip,
+    ledger: &Ledger,
+) -> serde_json::Result<Vec<u8>> {
+    let body = serde_json::to_vec(ledger)?;
+    let (era, leaf) = (era.to_string(), tip.leaf.to_string());
+    let digest = digest(kek, &era, tip.revision, &leaf, &body);
+    let mut file = serde_json::to_vec(&Label { era, revision: tip.revision, leaf, digest })?;
+    file.push(b'\n');
+    file.extend(body);
+    Ok(file)
+}
