@@ -53,6 +53,12 @@ release_test() {
   (cd "$root" && DAYPASS_SHOW_FILE="$work/figures.json" cargo test --release --locked --test "$1" -- --nocapture "${@:2}") >&2
 }
 
+# Runs one of the benchmarks in release, which writes its figures to $work/bench.json:  measure VERB ...
+measure() {
+  say "building and running \`daypass bench $*\` in release: the first build takes some minutes"
+  (cd "$root" && cargo run --release --locked --bin daypass -- bench "$@" -o json) >"$work/bench.json"
+}
+
 # Prints the last line and ends, by the item's rules in Python on stdin (see conclude.py):  conclude STATUS PATH <<'PY'
 conclude() {
   concluded=yes

@@ -3,7 +3,8 @@
 
 use std::{
     ffi::OsString,
-    fmt, fs,
+    fmt, fs, io,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     process::{ExitCode, Stdio},
     time::Duration,
@@ -77,6 +78,14 @@ impl Site {
         let site = Self { folder };
         site.configure("127.0.0.1:0")?;
         Ok(site)
+    }
+
+    /// A copy of all that lies here, in another folder, durable before anybody works on it: what is still to be written
+    /// out would slow them. No broker may be running here.
+    pub(crate) fn copy_to(&self, folder: PathBuf) -> Result<Self, Failure> {
+        copy_folder(&self.folder, &folder)
+            .map_err(|error| Failure::Internal(format!("cannot copy the broker's folder: {error}")))?;
+        Self::prepare(folder)
     }
 
     /// Writes the configuration: with port 0 for any, or with the one that others know by now.
@@ -157,6 +166,21 @@ impl Site {
         }
         Ok(command)
     }
+}
+
+/// Copies files and folders with their permissions. Anything else is left out, which a broker that is stopped has not.
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().mode(0o700).create(to)?;
+    for entry in fs::read_dir(from)? {
+        let (entry, place) = entry.map(|entry| (entry.path(), to.join(entry.file_name())))?;
+        if entry.is_dir() {
+            copy_folder(&entry, &place)?;
+        } else if entry.is_file() {
+            fs::copy(&entry, &place)?;
+            fs::File::open(&place)?.sync_all()?;
+        }
+    }
+    fs::File::open(to)?.sync_all()
 }
 
 async fn wait_until_ready(child: &mut Child, ready: &Path) -> Result<Address, Failure> {
@@ -253,6 +277,22 @@ mod tests {
         let read: toml::Table = text.parse().unwrap();
         assert!(read["data_dir"].as_str().unwrap().ends_with("a \"quoted\" place/data"), "{text}");
         assert_eq!(read["log"]["level"].as_str(), Some("info"));
+    }
+
+    #[test]
+    fn a_copy_has_everything_and_a_configuration_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let site = Site::prepare(folder.path().join("broker")).unwrap();
+        write_private(&site.folder.join("broker.key"), b"secret").unwrap();
+        fs::create_dir(site.folder.join("data")).unwrap();
+        fs::write(site.folder.join("data/store"), "nodes").unwrap();
+        let copy = site.copy_to(folder.path().join("again")).unwrap();
+        assert_eq!(fs::read_to_string(copy.folder.join("data/store")).unwrap(), "nodes");
+        let key = fs::metadata(copy.folder.join("broker.key")).unwrap();
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&key.permissions()) & 0o777, 0o600);
+        let text = fs::read_to_string(copy.configuration()).unwrap();
+        assert!(text.contains("/again/data") && !text.contains("/broker/data"), "{text}");
+        assert!(site.copy_to(folder.path().join("again")).is_err(), "nothing is copied over something");
     }
 
     #[test]

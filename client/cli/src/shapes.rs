@@ -2,6 +2,7 @@
 //! Instants are RFC 3339 texts in UTC, and every id is as `kind:name`.
 
 mod audit;
+mod bench;
 mod context;
 mod credential;
 mod diagnosis;
@@ -14,6 +15,7 @@ use std::fmt;
 use serde::Serialize;
 
 pub(crate) use audit::{EventProof, LogExport, LogFault, LogVerdict, ProvenEvent};
+pub(crate) use bench::{CheckMeasured, Measured, OffboardMeasured, RevokeMeasured};
 pub(crate) use context::{Context, ContextRemoved, Contexts, KnownLog};
 pub(crate) use credential::{Credential, Rests, Rotated, RotatedToken};
 pub(crate) use diagnosis::{Check, Diagnosis, Explanation, Explanations, PastRefusal};
@@ -239,28 +241,6 @@ pub(crate) struct Step {
     pub(crate) reason: Option<String>,
     /// What happened, in words.
     pub(crate) note: String,
-}
-
-/// `bench`
-#[derive(Debug, Serialize)]
-pub(crate) struct Measured {
-    pub(crate) seconds: f64,
-    pub(crate) in_flight: usize,
-    pub(crate) connections: usize,
-    pub(crate) rounds: usize,
-    pub(crate) noop_rps: f64,
-    pub(crate) mint_rps: f64,
-    pub(crate) introspect_rps: f64,
-    /// The median over the rounds of mint against no-op; so are those below.
-    pub(crate) mint_ratio: f64,
-    pub(crate) introspect_ratio: f64,
-    pub(crate) noop_p50_micros: u64,
-    pub(crate) noop_p99_micros: u64,
-    pub(crate) mint_p50_micros: u64,
-    pub(crate) mint_p99_micros: u64,
-    pub(crate) introspect_p50_micros: u64,
-    pub(crate) introspect_p99_micros: u64,
-    pub(crate) failures: u64,
 }
 
 #[cfg(test)]

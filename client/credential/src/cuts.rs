@@ -52,12 +52,7 @@ pub fn standing(
     horizon: Timestamp,
     mut cut_of: impl FnMut(&NodeId) -> Option<Revision>,
 ) -> Result<(), Dead> {
-    if credential.era != era {
-        return Err(Dead::OtherEra);
-    }
-    if credential.exp <= horizon {
-        return Err(Dead::BelowHorizon);
-    }
+    in_reach(credential, era, horizon)?;
     let itself = NodeId::credential(credential.rev);
     for node in credential.lineage.nodes().iter().chain([&itself]) {
         if let Some(cut) = cut_of(node)
@@ -65,6 +60,17 @@ pub fn standing(
         {
             return Err(Dead::Cut { node: node.clone(), cut });
         }
+    }
+    Ok(())
+}
+
+/// What is asked before any cut is.
+fn in_reach(credential: &Rests<'_>, era: Era, horizon: Timestamp) -> Result<(), Dead> {
+    if credential.era != era {
+        return Err(Dead::OtherEra);
+    }
+    if credential.exp <= horizon {
+        return Err(Dead::BelowHorizon);
     }
     Ok(())
 }
@@ -91,6 +97,9 @@ struct Kept {
 pub struct CutSet {
     era: Era,
     horizon: Timestamp,
+    /// No cut was ever taken in that is newer. A credential is mostly first seen soon after it was minted, and then there is
+    /// nothing to be looked up.
+    newest: Revision,
     cuts: HashMap<NodeId, Kept>,
 }
 
@@ -98,7 +107,7 @@ impl CutSet {
     /// The set of an era in which nothing was cut yet.
     #[must_use]
     pub fn new(era: Era) -> Self {
-        Self { era, horizon: Timestamp::ZERO, cuts: HashMap::new() }
+        Self { era, horizon: Timestamp::ZERO, newest: Revision::ZERO, cuts: HashMap::new() }
     }
 
     /// Takes in a cut. An older one than known changes nothing, so that repeats and disorder do no harm.
@@ -106,6 +115,7 @@ impl CutSet {
         if cut.until <= self.horizon {
             return;
         }
+        self.newest = self.newest.max(cut.at);
         let kept = self.cuts.entry(cut.node).or_insert(Kept { at: cut.at, until: cut.until });
         kept.at = kept.at.max(cut.at);
         kept.until = kept.until.max(cut.until);
@@ -123,6 +133,9 @@ impl CutSet {
     /// # Errors
     /// Why it is dead.
     pub fn judge(&self, credential: &Rests<'_>) -> Result<(), Dead> {
+        if credential.rev >= self.newest {
+            return in_reach(credential, self.era, self.horizon);
+        }
         standing(credential, self.era, self.horizon, |node| self.cuts.get(node).map(|kept| kept.at))
     }
 
@@ -191,6 +204,21 @@ mod tests {
         );
         assert_eq!(set.judge(&rests(11, 50, &touched)), Ok(()));
         assert_eq!(set.judge(&rests(9, 50, &other)), Ok(()));
+    }
+
+    #[test]
+    fn whoever_is_newer_than_every_cut_is_judged_by_era_and_horizon_alone() {
+        let mut set = CutSet::new(ERA);
+        set.apply(cut(1, 10, 100));
+        set.apply(cut(2, 5, 100));
+        let lineage = lineage(&[1, 2]);
+        assert_eq!(set.judge(&rests(10, 50, &lineage)), Ok(()));
+        assert!(set.judge(&rests(9, 50, &lineage)).is_err(), "the boundary");
+        set.raise_horizon(Timestamp::from_secs(50));
+        assert_eq!(set.judge(&rests(10, 50, &lineage)), Err(Dead::BelowHorizon));
+        let other = Rests { era: Era::new(2), ..rests(10, 60, &lineage) };
+        assert_eq!(set.judge(&other), Err(Dead::OtherEra));
+        assert!(set.judge(&rests(9, 60, &lineage)).is_err());
     }
 
     #[test]

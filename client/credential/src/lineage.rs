@@ -42,12 +42,10 @@ impl Lineage {
         if nodes.len() > Self::MAX {
             return Err(LineageError::TooLong);
         }
-        let mut seen = Vec::with_capacity(nodes.len());
-        for node in &nodes {
-            if seen.contains(&node) {
-                return Err(LineageError::Twice(node.clone()));
-            }
-            seen.push(node);
+        let twice =
+            nodes.iter().enumerate().find(|(n, node)| nodes.iter().take(*n).any(|seen| seen == *node));
+        if let Some((_, node)) = twice {
+            return Err(LineageError::Twice(node.clone()));
         }
         Ok(Self(nodes))
     }
@@ -90,8 +88,13 @@ impl FromStr for Lineage {
         if text.is_empty() {
             return Err(LineageError::Empty);
         }
+        // Each token's is read, so room is made once.
         let words = text.split(' ').take(Self::MAX + 1);
-        Self::new(words.map(str::parse).collect::<Result<_, NodeIdError>>()?)
+        let mut nodes = Vec::with_capacity(words.clone().count());
+        for word in words {
+            nodes.push(word.parse::<NodeId>()?);
+        }
+        Self::new(nodes)
     }
 }
 

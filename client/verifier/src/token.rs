@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use daypass_credential::{
-    Claims, Confirmation, Digest, Era, Lineage, Name, NodeId, NodeKind, Rests, Revision, ScopeSet,
-    TOKEN_TYPE, Timestamp,
+    Claims, Confirmation, Digest, Era, Lineage, Name, NodeKind, Rests, Revision, ScopeSet, TOKEN_TYPE,
+    Timestamp,
 };
 use serde::Deserialize;
 
@@ -127,12 +127,14 @@ fn claims(payload: &str) -> Option<Claims> {
 /// ending those would not end the token.
 fn agree(claims: &Claims) -> Option<Name> {
     let audience: Name = claims.aud.parse().ok()?;
-    let names = |kind, name: &Name| claims.lineage.contains(&NodeId::new(kind, name.clone()));
+    let names = |kind, name: &str| {
+        claims.lineage.nodes().iter().any(|node| node.kind == kind && node.name.as_str() == name)
+    };
     let agrees = claims.sub == claims.client_id
         && claims.iat < claims.exp
         && claims.jti == format!("{}-{}", claims.era, claims.rev)
-        && names(NodeKind::Application, &claims.sub.parse().ok()?)
-        && names(NodeKind::Audience, &audience);
+        && names(NodeKind::Application, &claims.sub)
+        && names(NodeKind::Audience, audience.as_str());
     agrees.then_some(audience)
 }
 

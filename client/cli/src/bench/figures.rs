@@ -28,6 +28,11 @@ pub(super) fn median(mut values: Vec<f64>) -> f64 {
     if values.len() % 2 == 1 { at(half) } else { f64::midpoint(at(half.saturating_sub(1)), at(half)) }
 }
 
+/// To so many parts of one: what lies beyond is noise.
+pub(super) fn rounded(value: f64, parts: f64) -> f64 {
+    (value * parts).round() / parts
+}
+
 /// The value that so many in a hundred do not exceed.
 pub(super) fn percentile(sorted: &[u32], hundredth: usize) -> u64 {
     let rank = (sorted.len() * hundredth).div_ceil(100).saturating_sub(1);

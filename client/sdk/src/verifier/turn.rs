@@ -3,9 +3,14 @@
 use std::time::Duration;
 
 use daypass_credential::{Cut, Revision, Timestamp};
-use daypass_proto::v1::{FollowRevocationsResponse, follow_revocations_request::Message};
+use daypass_proto::v1::{
+    FollowRevocationsRequest, FollowRevocationsResponse, follow_revocations_request::Message,
+};
 use daypass_verifier::{Event, Moment, Position};
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
 
 use super::{
     Lost, News,
@@ -13,6 +18,9 @@ use super::{
     stream::{Stream, request},
     wire::{Malformed, Reader},
 };
+
+/// How long lies between two acknowledgements at the least. What comes meanwhile is acknowledged together.
+const BETWEEN: Duration = Duration::from_millis(50);
 
 /// One stream from its beginning to its end.
 pub(super) struct Turn<'a> {
@@ -24,6 +32,8 @@ pub(super) struct Turn<'a> {
     /// What is in force and not acknowledged over this stream: only the newest place counts.
     owed: Option<(Position, Timestamp)>,
     acknowledged: Option<Revision>,
+    /// When the next acknowledgement may go out: a broker does not listen to whoever talks all the time.
+    quiet: Instant,
     /// Something is to be written down.
     news: bool,
     proven: bool,
@@ -59,6 +69,7 @@ impl<'a> Turn<'a> {
             heard,
             owed: None,
             acknowledged: None,
+            quiet: Instant::now(),
             news: false,
             proven: false,
         }
@@ -71,7 +82,7 @@ impl<'a> Turn<'a> {
         loop {
             // By chance, so that no flood of one kind keeps the others waiting.
             let step = tokio::select! {
-                room = say.reserve(), if self.owed.is_some() => Step::Room(room.is_ok()),
+                room = room(&say, self.quiet), if self.owed.is_some() => Step::Room(room),
                 message = self.stream.hear() => Step::Heard(message),
                 () = sleep_until(next) => Step::Tick,
             };
@@ -147,6 +158,7 @@ impl<'a> Turn<'a> {
         // There is room: it was waited for, and nobody else speaks.
         if self.stream.say.try_send(request(Message::Acknowledgement(said))).is_ok() {
             self.acknowledged = Some(at.revision);
+            self.quiet = Instant::now() + BETWEEN;
             self.follower.watch.tell(&News::Acknowledged { at });
         }
         Ok(())
@@ -177,6 +189,12 @@ impl<'a> Turn<'a> {
             }
         }
     }
+}
+
+/// Waits until something may be said, and there is room for it; false if the call takes nothing any more.
+async fn room(say: &mpsc::Sender<FollowRevocationsRequest>, from: Instant) -> bool {
+    sleep_until(from).await;
+    say.reserve().await.is_ok()
 }
 
 impl Told {

@@ -89,6 +89,24 @@ async fn what_is_cut_is_refused_and_acknowledged_with_the_identitys_key() {
 }
 
 #[tokio::test]
+async fn what_comes_fast_is_acknowledged_together() {
+    let world = World::with(Log::of(5)).await;
+    let mut following = world.start().await;
+    following.ready().await;
+    let before = world.feeder.scene().acknowledgements.len();
+    let begin = std::time::Instant::now();
+    let mut last = 0;
+    for number in 0..200 {
+        last = world.feeder.cut(&format!("vendor:v{number}")).await;
+    }
+    let of = |said: &v1::FollowAcknowledgement| said.position.as_ref().unwrap().revision;
+    world.feeder.until(|scene| scene.acknowledgements.iter().any(|said| of(said) == last)).await;
+    let said = world.feeder.scene().acknowledgements.len() - before;
+    let most = 2 + begin.elapsed().as_millis() / 50;
+    assert!(u128::try_from(said).unwrap() <= most, "{said} acknowledgements, {most} are enough");
+}
+
+#[tokio::test]
 async fn an_echo_moves_nobody_who_keeps_something_open() {
     let world = World::with(Log::of(5)).await;
     let mut following = world.start_with(Options { staleness: STRICT, ..Options::default() }).await.unwrap();
