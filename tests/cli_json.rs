@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use cli_support::Cli;
 use serde_json::Value;
-use support::{World, id};
+use support::World;
 
 /// One section of the description: its examples, and the fields that may be absent.
 #[derive(Default)]
