@@ -2,7 +2,9 @@
 
 use std::{fs, path::Path};
 
-use daypass_sdk::PrivateKey;
+use daypass_credential::Revision;
+use daypass_log::receipt::{Receipt, State};
+use daypass_sdk::{PrivateKey, ReceiptPart};
 use serde_json::{Value, json};
 
 use crate::{
@@ -29,6 +31,25 @@ fn accepted(said: &Value) -> Vec<bool> {
     ways.map(|way| way.as_bool().unwrap()).collect()
 }
 
+/// How many verifiers the receipt of this end names that confirmed it.
+async fn confirmed(world: &World, ended: Revision) -> usize {
+    let mut parts = world.admin.receipt(&support::name("acme"), true).await.unwrap();
+    let (mut statement, mut list) = (Vec::new(), Vec::new());
+    while let Some(part) = parts.next().await.unwrap() {
+        match part {
+            ReceiptPart::Progress(_) => {}
+            ReceiptPart::Statement(bytes) => statement.extend(bytes),
+            ReceiptPart::List(bytes) => list.extend(bytes),
+        }
+    }
+    let receipt = Receipt::open(&statement, &[world.broker.log_key().parse().unwrap()]).unwrap();
+    receipt.check_list(&*list).unwrap();
+    let said = receipt.statement();
+    assert_eq!((said.end.revision, said.list.credentials.tokens), (ended, 1));
+    let verifiers = said.audiences.iter().flat_map(|audience| &audience.verifiers);
+    verifiers.filter(|verifier| verifier.state == State::Confirmed).count()
+}
+
 #[tokio::test]
 async fn what_was_accepted_before_an_offboarding_is_refused_after_it_over_every_connection() {
     let world = World::new().await;
@@ -51,20 +72,22 @@ async fn what_was_accepted_before_an_offboarding_is_refused_after_it_over_every_
 
     let before = partner.ask("try").await;
     assert_eq!(accepted(&before), [true; 6], "{before}");
-    let ended = world.admin.end(&support::id("vendor:acme"), "the contract is over").await.unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let ended = world.admin.offboard(&support::name("acme"), "the contract is over").await.unwrap();
+    // The receipt is closed once both services have said that they refuse.
+    let confirmed = confirmed(&world, ended.revision).await;
+    assert_eq!(confirmed, 2);
     let after = partner.ask("try").await;
     assert_eq!(accepted(&after), [false; 6], "{after}");
     let shortened = [&before, &after]
         .iter()
         .any(|said| ["axum", "tls"].iter().any(|service| said[service]["shortened"].as_bool().unwrap()));
     assert!(!shortened, "a handshake was shortened: {before} {after}");
-    let _ = ended;
 
     let of = |said: &Value| accepted(said).iter().filter(|accepted| **accepted).count();
     support::show(&json!({
         "accepted_before": of(&before),
         "accepted_after": of(&after),
+        "confirmed": confirmed,
         "before": before,
         "after": after,
     }));
