@@ -2,6 +2,7 @@
 //! step timed. All of it is gone afterwards, unless it is to be kept.
 
 mod caller;
+mod receipt;
 mod service;
 mod steps;
 mod tour;

@@ -1,13 +1,13 @@
-//! A relying party as small as it can be: HTTPS that asks for a client certificate of its audience, asks the broker
-//! about the token with every request, and refuses whenever it has no clear yes.
+//! A relying party as small as it can be: HTTPS that asks for a client certificate of its audience, follows the broker's feed,
+//! judges certificate and token by itself with every request, and refuses whenever it has no clear yes.
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
-use daypass_credential::{Name, Scope};
+use daypass_credential::Scope;
 use daypass_sdk::{
-    Introspector,
     listen::{Connection, Listener, Protocols, Terms, Without},
+    verifier::{Refused, Token, Verifier},
 };
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -17,13 +17,6 @@ use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::failure::Failure;
-
-/// What the service guards.
-#[derive(Debug, Clone)]
-pub(super) struct Guarded {
-    pub(super) audience: Name,
-    pub(super) scope: Scope,
-}
 
 /// A service that runs until it is dropped.
 #[derive(Debug)]
@@ -43,9 +36,9 @@ impl Drop for Service {
 impl Service {
     /// Starts it. `roots` are the CA certificates of its audience, and nobody else's.
     pub(super) async fn start(
-        guarded: Guarded,
+        scope: Scope,
         roots: &[CertificateDer<'static>],
-        verifier: Introspector,
+        verifier: Verifier,
     ) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| Failure::Internal(format!("the service cannot listen: {error}"));
         let (terms, certificate) =
@@ -53,7 +46,7 @@ impl Service {
         let port = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
         let listener = Listener::new(port, terms)?;
         let address = listener.address();
-        let guard = Guard { guarded: Arc::new(guarded), verifier };
+        let guard = Guard { wanted: Arc::new([scope]), verifier };
         let task = tokio::spawn(accept(listener, guard));
         Ok(Self { address, certificate, task })
     }
@@ -78,11 +71,11 @@ async fn accept(mut listener: Listener, guard: Guard) {
 }
 
 async fn serve(connection: Connection, guard: Guard) -> Result<(), Fault> {
-    // INVARIANT (the certificate that was seen): what is asked about is this connection's own certificate.
+    // INVARIANT (the certificate that was seen): what is judged is this connection's own certificate.
     let shown = connection.caller().certificate.clone();
     let answer = service_fn(move |request: Request<Incoming>| {
         let (guard, shown) = (guard.clone(), shown.clone());
-        async move { Ok::<_, Infallible>(guard.answer(request.headers(), shown.as_ref()).await) }
+        async move { Ok::<_, Infallible>(guard.answer(request.headers(), shown.as_ref())) }
     });
     http1::Builder::new().serve_connection(TokioIo::new(connection), answer).await?;
     Ok(())
@@ -91,34 +84,30 @@ async fn serve(connection: Connection, guard: Guard) -> Result<(), Fault> {
 /// Decides request by request.
 #[derive(Debug, Clone)]
 struct Guard {
-    guarded: Arc<Guarded>,
-    verifier: Introspector,
+    wanted: Arc<[Scope]>,
+    verifier: Verifier,
 }
 
 impl Guard {
-    async fn answer(
-        &self,
-        headers: &http::HeaderMap,
-        shown: Option<&CertificateDer<'_>>,
-    ) -> Response<Full<Bytes>> {
-        let Some(token) = bearer(headers) else {
+    fn answer(&self, headers: &http::HeaderMap, shown: Option<&CertificateDer<'_>>) -> Response<Full<Bytes>> {
+        let (Some(token), Some(shown)) = (bearer(headers), shown) else {
             return refuse(StatusCode::UNAUTHORIZED, "token_missing");
         };
-        match self.verifier.introspect(token, shown).await {
-            Ok(Some(live)) if live.audience != self.guarded.audience => {
-                refuse(StatusCode::UNAUTHORIZED, "invalid_token")
-            }
-            Ok(Some(live)) if !live.scopes.contains(&self.guarded.scope) => {
-                refuse(StatusCode::FORBIDDEN, "insufficient_scope")
-            }
-            Ok(Some(live)) => respond(
+        match self.judge(token, shown) {
+            Ok(token) => respond(
                 StatusCode::OK,
-                &serde_json::json!({ "application": live.application, "invoices": [] }),
+                &serde_json::json!({ "application": token.claims().sub, "invoices": [] }),
             ),
-            Ok(None) => refuse(StatusCode::UNAUTHORIZED, "invalid_token"),
+            Err(Refused::Scope(_)) => refuse(StatusCode::FORBIDDEN, "insufficient_scope"),
             // Silence is refusal.
-            Err(_) => refuse(StatusCode::SERVICE_UNAVAILABLE, "cannot_check"),
+            Err(refused) if refused.is_own_state() => refuse(StatusCode::SERVICE_UNAVAILABLE, "cannot_check"),
+            Err(_) => refuse(StatusCode::UNAUTHORIZED, "invalid_token"),
         }
+    }
+
+    fn judge(&self, token: &str, shown: &CertificateDer<'_>) -> Result<Token, Refused> {
+        let certificate = self.verifier.read_certificate(shown)?;
+        self.verifier.check_token(token, Some(&certificate), &self.wanted)
     }
 }
 

@@ -1,16 +1,18 @@
-//! The tour itself: begin, enrol, mint, use, ask too much, end, be refused, stop.
+//! The tour itself: begin, enrol, mint, use, ask too much, offboard, be refused, stop.
 
 use std::{fmt::Display, path::Path, str::FromStr};
 
-use daypass_credential::{EnrollmentCode, NodeId, ScopeSet};
+use daypass_credential::{EnrollmentCode, ScopeSet};
 use daypass_sdk::{
-    Address, Application, ClientCertificate, Connection, Directory, Error, Introspector, Token, TokenRequest,
+    Address, Application, ClientCertificate, Connection, Directory, Error, Token, TokenRequest,
+    verifier::{self, Verifier},
 };
 use http::StatusCode;
 
 use super::{
     caller::{self, Answer},
-    service::{Guarded, Service},
+    receipt,
+    service::Service,
     steps::{Outcome, Steps},
 };
 use crate::{
@@ -33,7 +35,7 @@ pub(super) struct Tour<'a> {
 struct Parties {
     admin: Directory,
     application: Application,
-    verifier: Introspector,
+    verifier: Connection,
 }
 
 /// What the application holds.
@@ -57,7 +59,8 @@ impl<'a> Tour<'a> {
         let service = steps.take("start-service", start_service(&parties.verifier)).await?;
         steps.take("use-service", use_service(&service, &passes)).await?;
         steps.take("ask-too-much", ask_too_much(application, &passes)).await?;
-        steps.take("end-vendor", end_vendor(&parties.admin)).await?;
+        steps.take("offboard-vendor", offboard_vendor(&parties.admin)).await?;
+        steps.take("get-receipt", get_receipt(&parties.admin)).await?;
         steps.take("service-refuses", service_refuses(&service, &passes)).await?;
         steps.take("broker-refuses", broker_refuses(application, &passes)).await?;
         match self.broker.take() {
@@ -80,8 +83,7 @@ impl<'a> Tour<'a> {
         let enroll = |subject| enroll(self.folder, &address, &admin, subject);
         let application = steps.take("enroll-application", enroll("application:invoice-sync")).await?;
         let verifier = steps.take("enroll-verifier", enroll("verifier:billing-api")).await?;
-        let (application, verifier) = (Application::over(application)?, Introspector::over(verifier)?);
-        Ok(Parties { admin, application, verifier })
+        Ok(Parties { admin, application: Application::over(application)?, verifier })
     }
 
     /// Sees to it that no broker is left behind, and says where it was.
@@ -151,13 +153,15 @@ async fn mint_token(application: &Application, certificate: &ClientCertificate) 
     Ok(Outcome::done(token, format!("{note}; bound to the certificate")))
 }
 
-async fn start_service(verifier: &Introspector) -> Stepped<Service> {
+async fn start_service(connection: &Connection) -> Stepped<Service> {
     let audience = known(AUDIENCE)?;
-    let bundle = verifier.connection().trust_bundle(Some(&audience)).await?;
+    let bundle = connection.trust_bundle(Some(&audience)).await?;
     let roots: Vec<_> = bundle.audiences.into_iter().flat_map(|audience| audience.roots).collect();
-    let service =
-        Service::start(Guarded { audience, scope: known(ENTITLED)? }, &roots, verifier.clone()).await?;
-    let note = format!("mTLS on {}; trusts the CA of {AUDIENCE} alone", service.address);
+    let verifier = Verifier::start(connection, &verifier::Options::of([audience]))?;
+    verifier.ready().await?;
+    let service = Service::start(known(ENTITLED)?, &roots, verifier).await?;
+    let note =
+        format!("mTLS on {}; trusts the CA of {AUDIENCE} alone, and follows the feed", service.address);
     Ok(Outcome::done(service, note))
 }
 
@@ -165,7 +169,7 @@ async fn use_service(service: &Service, passes: &Passes) -> Stepped<()> {
     let answer = caller::call(service, &passes.certificate, &passes.token).await?;
     match answer {
         Answer { status: StatusCode::OK, .. } => {
-            Ok(Outcome::done((), "200: the broker vouches for certificate and token"))
+            Ok(Outcome::done((), "200: certificate and token are good, and nobody had to be asked"))
         }
         other => Err(unexpected("200", &other)),
     }
@@ -175,21 +179,26 @@ async fn ask_too_much(application: &Application, passes: &Passes) -> Stepped<()>
     refused("scope-not-entitled", ask(application, &passes.certificate, NOT_ENTITLED).await)
 }
 
-async fn end_vendor(admin: &Directory) -> Stepped<()> {
-    let vendor: NodeId = known("vendor:harbor")?;
-    let revision = admin.connection().end(&vendor, "the quickstart is over").await?;
-    Ok(Outcome::done(
-        (),
-        format!("{vendor} ended at revision {revision}: one commit, whatever lives under it"),
-    ))
+async fn offboard_vendor(admin: &Directory) -> Stepped<()> {
+    let ended = admin.connection().offboard(&known(VENDOR)?, "the quickstart is over").await?;
+    let note =
+        format!("vendor:{VENDOR} ended at revision {}: one commit, whatever lives under it", ended.revision);
+    Ok(Outcome::done((), note))
+}
+
+async fn get_receipt(admin: &Directory) -> Stepped<()> {
+    let receipt = receipt::get(admin.connection(), &known(VENDOR)?).await?;
+    Ok(Outcome::done((), receipt))
 }
 
 async fn service_refuses(service: &Service, passes: &Passes) -> Stepped<()> {
     let answer = caller::call(service, &passes.certificate, &passes.token).await?;
     match answer {
-        Answer { status: StatusCode::UNAUTHORIZED, error: Some(error) } => {
-            Ok(Outcome::refused((), error, "401 for the same certificate and token"))
-        }
+        Answer { status: StatusCode::UNAUTHORIZED, error: Some(error) } => Ok(Outcome::refused(
+            (),
+            error,
+            "401 for the same certificate and token, and nobody had to be asked",
+        )),
         other => Err(unexpected("401", &other)),
     }
 }
@@ -246,6 +255,7 @@ fn known<T: FromStr<Err: Display>>(text: &str) -> Result<T, Failure> {
     text.parse().map_err(|error| Failure::Internal(format!("the example is broken: {error}")))
 }
 
+const VENDOR: &str = "harbor";
 const AUDIENCE: &str = "billing";
 const ENTITLED: &str = "invoices.read";
 const NOT_ENTITLED: &str = "invoices.write";
