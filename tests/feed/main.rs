@@ -4,6 +4,7 @@
 
 mod many;
 mod misuse;
+#[allow(dead_code, reason = "shared by tests, each of which uses a part")]
 #[path = "../support/proxy.rs"]
 mod proxy;
 #[path = "../support/mod.rs"]

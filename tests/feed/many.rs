@@ -26,8 +26,8 @@ use crate::{
 /// How many verifiers follow besides the one that does not read.
 const OTHERS: usize = 100;
 
-/// How many cuts there are before: more than one message of a snapshot holds, and than any buffer on the way.
-const BEFORE: usize = 1100;
+/// How many cuts there are before: more than one message of a snapshot holds, and what is over more than the window.
+const BEFORE: usize = 1500;
 
 /// As many bytes as may come that nobody has read.
 const WINDOW: u32 = 4096;

@@ -46,10 +46,11 @@ fresh_clone() {
   say "cloned $(git -C "$work/clone" rev-parse --short HEAD)"
 }
 
-# Runs one integration test in release, which writes its figures to $work/figures.json:  release_test NAME
+# Runs one integration test in release, or those of its tests that are named so, which write their figures to
+# $work/figures.json:  release_test NAME [FILTER]
 release_test() {
   say "building and running the test \`$1\` in release: the first build takes some minutes"
-  (cd "$root" && DAYPASS_SHOW_FILE="$work/figures.json" cargo test --release --locked --test "$1" -- --nocapture) >&2
+  (cd "$root" && DAYPASS_SHOW_FILE="$work/figures.json" cargo test --release --locked --test "$1" -- --nocapture "${@:2}") >&2
 }
 
 # Prints the last line and ends, by the item's rules in Python on stdin (see conclude.py):  conclude STATUS PATH <<'PY'

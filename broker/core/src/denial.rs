@@ -137,6 +137,8 @@ denials! {
     SubjectClosed { node: NodeId, life: Life } = "subject-closed", NotNow, "`{node}` is {life}";
     /// No place is free.
     InstanceCap { subject: NodeId, cap: usize } = "instance-cap", Exhausted, "`{subject}` has {cap} instances enrolled, which is its cap: end one, or let one expire";
+    /// Too much of its own that it ended has to be remembered.
+    TooManyEnded { application: Name, free_at: Timestamp } = "too-many-ended", Exhausted, "application `{application}` ended so much of its own that verifiers still have to remember that nothing more is opened for it for now";
     /// The same key again, where there has to be a new one.
     KeyReused = "key-reused", Invalid, "use a new key: this one is in use already";
     /// A certificate renews once.
@@ -188,6 +190,7 @@ impl Denial {
             Self::ContractNotBegun { contract, .. }
             | Self::ContractOver { contract, .. }
             | Self::OutsideContract { contract, .. } => node(NodeKind::Contract, contract),
+            Self::TooManyEnded { application, .. } => node(NodeKind::Application, application),
             Self::UnknownAudience { audience }
             | Self::AudienceClosed { audience, .. }
             | Self::OtherEnvironment { audience, .. } => node(NodeKind::Audience, audience),

@@ -206,7 +206,11 @@ impl Ledger {
     /// What it rests on, without the certificate that it is bound to if that can stand for it ([`Issued::binds`]).
     fn bound<'a>(&self, minted: &Minted<'a>) -> (&'a [NodeId], Place) {
         let nodes = minted.lineage.nodes();
-        let last = nodes.split_last().and_then(|(last, rest)| Some((rest, Id::of(last).credential()?)));
+        // Whatever is alive among what is bound to a certificate has to be of one reach, since only the newest is looked at.
+        let relied = (minted.kind.reach() == Reach::Relied).then_some(nodes);
+        let last = relied
+            .and_then(<[NodeId]>::split_last)
+            .and_then(|(last, rest)| Some((rest, Id::of(last).credential()?)));
         let place = last.and_then(|(rest, rev)| Some((rest, self.issued.binds(rev, minted.expires)?)));
         place.unwrap_or((nodes, Place::NONE))
     }
@@ -229,6 +233,7 @@ impl Ledger {
         for no in &line.face.rests {
             let Some(entry) = self.nodes.entry_mut(*no) else { continue };
             entry.latest = entry.latest.max(credential.exp);
+            *entry.newest_mut(line.face.kind) = credential.rev;
             // A line that was found dead may still stand with some of its nodes; twice there does no harm.
             if credential.before == Place::NONE {
                 entry.under_mut(line.face.kind).push(credential.line);

@@ -50,6 +50,7 @@ fn all() -> Vec<Denial> {
         Denial::OtherKeyExpected,
         Denial::SubjectClosed { node: node.clone(), life },
         Denial::InstanceCap { subject: node.clone(), cap: 2 },
+        Denial::TooManyEnded { application: name("sync"), free_at: NOW },
         Denial::KeyReused,
         Denial::RenewedTwice,
         Denial::NotAllowed,

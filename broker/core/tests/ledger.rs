@@ -9,11 +9,11 @@ mod support;
 
 use daypass_core::{
     Action, Actor, Body, ChangeId, Event, Life, Node,
-    event::{Bound, TokenRecord},
+    event::{Bound, CertificateRecord, Nonce, TokenRecord},
     ledger::{Changes, Count, Fallen, Kind, Ledger, Live, Misplaced, NotKept, Reach, Snapshot, When},
     node::{EndedCredential, KeyPurpose},
 };
-use daypass_credential::{Cut, NodeId, Revision, Timestamp, Ttl};
+use daypass_credential::{Cut, Digest, NodeId, Revision, Timestamp, Ttl};
 use history::{History, put};
 use support::{ERA, NOW, application, at, id, key, name, vendor};
 
@@ -422,6 +422,19 @@ fn a_written_ledger_that_does_not_hold_together_is_refused() {
     check("do not fit", |form| form["nodes"][1] = form["nodes"][0].clone());
     check("cuts are not", |form| cut(form)[0] = 9_999.into());
     check("cuts are not", |form| cut(form)[1] = NOW.as_millis().into());
+    check("cuts are not", |form| {
+        let (at, until) = (cut(form)[0].as_u64().unwrap() - 1, cut(form)[1].as_u64().unwrap() + 1);
+        let mut cuts = form["nodes"].as_array_mut().unwrap().iter_mut().map(|node| &mut node[1]);
+        let cuts = cuts.find(|cuts| cuts.get(0).is_some()).unwrap().as_array_mut().unwrap();
+        cuts.insert(0, serde_json::json!([at, until, true]));
+    });
+    check("do not fit", |form| {
+        let issued = form["issued"].as_array_mut().unwrap();
+        let identity = issued[0][0].clone();
+        let mut other = issued[0].clone();
+        (other[0], other[3]) = ((identity.as_u64().unwrap() + 1).into(), identity);
+        issued.insert(1, other);
+    });
 }
 
 /// The one cut in a written ledger.
@@ -445,6 +458,40 @@ fn minted(from: u64, lineage: &str, until: u64) -> Event {
     };
     let (at, id) = (Timestamp::from_secs(from), ChangeId::new(u128::from(from).to_be_bytes()));
     Event::new(at, id, Actor::Broker, Action::TokenMinted(record))
+}
+
+/// No rule makes such an identity. If one did, verifiers would hear of what stands beside it all the same.
+#[test]
+fn an_identity_that_rests_on_another_hides_no_token_that_does() {
+    let event = |action| Event::new(Timestamp::from_secs(1), ChangeId::new([9; 16]), Actor::Broker, action);
+    let renewed = |lineage: &str| {
+        event(Action::Renewed(CertificateRecord {
+            subject: id("application:sync"),
+            identity: name("sync"),
+            audience: None,
+            lineage: lineage.parse().unwrap(),
+            key: Digest::new([1; 32]),
+            nonce: Nonce([2; 8]),
+            not_before: Timestamp::from_secs(1),
+            expires: Timestamp::from_secs(100),
+            bound_by: Bound::Scope,
+            issuer: name("identity-1"),
+        }))
+    };
+    let body = Body::Credential(EndedCredential { name: name("2") });
+    let end = event(Action::Ended { node: id("credential:2"), reason: None });
+    let events = [
+        History::begun().events.remove(0),
+        renewed("application:sync"),
+        minted(2, "vendor:a credential:2", 100),
+        renewed("application:sync credential:2"),
+        end.cut(Node { life: Life::Ended, body }),
+    ];
+    let mut ledger = Ledger::default();
+    let taken =
+        (1u64..).zip(&events).map(|(number, event)| ledger.take(Revision::new(number), event).unwrap());
+    let fallen: Vec<Fallen> = taken.flatten().collect();
+    assert_eq!(fallen.iter().map(|fallen| fallen.reach).collect::<Vec<_>>(), [Reach::Relied]);
 }
 
 /// The rules bind nothing to what is dead, and name all that it rests on. The ledger does not count on that.

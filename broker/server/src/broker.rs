@@ -3,7 +3,7 @@
 //! INVARIANT (record before sign): a use case gets the revision to sign with from [`Broker::record`] alone, after the
 //! commit is durable.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use daypass_core::{
     Action, Actor, Event, Facts, Life, PrivateId, Put, Stop, event::Rule, mint::judge_caller,
@@ -23,11 +23,14 @@ use crate::{
     receipts::Receipts,
     refusal::Refusal,
     refusals::Refusals,
+    right_of_way::RightOfWay,
     space::Space,
 };
 
 /// How often a decision is made anew because others were faster, before the caller is asked to come again.
 const TRIES: usize = 16;
+/// When to come again then.
+const RETRY_AFTER: Duration = Duration::from_millis(50);
 /// How many nodes one decision may rest on.
 const MOST_FACTS: usize = 256;
 
@@ -45,6 +48,7 @@ pub(crate) struct Broker {
     pub(crate) audit: Audit,
     pub(crate) feed: Feed,
     pub(crate) receipts: Receipts,
+    pub(crate) right_of_way: RightOfWay,
 }
 
 /// The broker's own limits on what it mints.
@@ -170,6 +174,7 @@ impl Broker {
         {
             return self.before(mark, revision).await;
         }
+        let mut claims = Vec::new();
         for _ in 0..TRIES {
             let now = self.now_for(lane)?;
             let plan = match self.decide(&mut facts, |facts| decide(facts, now)).await? {
@@ -179,18 +184,26 @@ impl Broker {
             let lane = if closes(&plan.puts) { lane.min(Lane::OwnEnd) } else { lane };
             self.room_for(lane)?;
             self.notary.sound()?;
+            if lane > Lane::OwnEnd && !self.right_of_way.clear(facts.ids()) {
+                return Err(Refusal::Busy { retry_after: RETRY_AFTER });
+            }
             let Plan { outcome, actor, behalf, action, rule, puts, private } = plan;
             let event = Event::new(self.stamp(), mark.id, actor, action);
             let event = Event { behalf, rule, request: mark.digest, puts, ..event };
             let change = Change { event, expect: facts.expectations(), private };
             match self.store.commit(change, lane).await {
                 Ok(revision) => return Ok(Recorded::Now(outcome, Some(revision))),
-                Err(CommitError::Conflict { .. }) => facts = self.anew(&facts).await?,
+                Err(CommitError::Conflict { node }) => {
+                    if lane == Lane::End {
+                        claims.push(self.right_of_way.claim(node));
+                    }
+                    facts = self.anew(&facts).await?;
+                }
                 Err(CommitError::Repeated { revision }) => return self.before(mark, revision).await,
                 Err(other) => return Err(other.into()),
             }
         }
-        Err(Refusal::Busy { retry_after: std::time::Duration::from_millis(50) })
+        Err(Refusal::Busy { retry_after: RETRY_AFTER })
     }
 
     /// The instant to write on an event.

@@ -25,6 +25,7 @@ mod refusal;
 mod refusals;
 #[cfg(test)]
 mod rig;
+mod right_of_way;
 mod space;
 mod text;
 mod verification;

@@ -14,11 +14,15 @@ use crate::{CommitError, Lane, StoreError, change::Prepared};
 /// The most changes in one group. An end waits for no more than the group being written, so this bounds its wait.
 pub(crate) const GROUP: usize = 256;
 
-/// How many places of a group are for the background lane, if anybody waits there: it is last, but it is served.
-const RESERVED: usize = 16;
-
 /// A group takes no further change once it has this many bytes. One change cannot pass it by more than itself.
 const GROUP_BYTES: usize = 256 * 1024;
+
+/// This part of a group is for the background lane, if anybody waits there: it is last, but it is served.
+const BACKGROUND: usize = 16;
+
+/// This part of a group is for whoever comes after the own ends of partners, if anybody waits there: a partner that ends
+/// things of its own as fast as it can does not keep the others from minting.
+const AFTER_OWN_ENDS: usize = 4;
 
 /// When to try again if a lane is full: some groups later.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
@@ -161,11 +165,8 @@ impl Waiting {
         let mut group = Vec::with_capacity(waiting.min(GROUP));
         let mut bytes = 0;
         for lane in Lane::ALL {
-            let most = match lane {
-                Lane::End | Lane::OwnEnd | Lane::Background => GROUP,
-                Lane::Normal => GROUP - self.background.len().min(RESERVED),
-            };
-            while group.len() < most && bytes < GROUP_BYTES {
+            let (most, most_bytes) = self.reach(lane);
+            while group.len() < most && bytes < most_bytes {
                 let Some(job) = self.lane(lane).pop_front() else {
                     break;
                 };
@@ -174,6 +175,19 @@ impl Waiting {
             }
         }
         group
+    }
+
+    /// How full a lane may make the group, in changes and in bytes.
+    fn reach(&self, lane: Lane) -> (usize, usize) {
+        let after = match lane {
+            Lane::End | Lane::Background => None,
+            Lane::OwnEnd => Some((self.normal.len() + self.background.len(), AFTER_OWN_ENDS)),
+            Lane::Normal => Some((self.background.len(), BACKGROUND)),
+        };
+        match after {
+            None | Some((0, _)) => (GROUP, GROUP_BYTES),
+            Some((waiting, part)) => (GROUP - waiting.min(GROUP / part), GROUP_BYTES - GROUP_BYTES / part),
+        }
     }
 }
 
@@ -214,6 +228,34 @@ mod tests {
         let _waits = queue.push(change(u128::MAX), Lane::End).unwrap();
         let group = queue.take().unwrap();
         assert_eq!((group.len(), ids(&group).first().copied()), (GROUP, Some(u128::MAX)));
+    }
+
+    /// What a group has of each lane where this many changes, each of so many bytes, wait in each.
+    fn shares(waiting: [(Lane, usize); 4], bytes: usize) -> [usize; 4] {
+        let queue = Queue::new();
+        for (number, (lane, many)) in waiting.into_iter().enumerate() {
+            for _ in 0..many {
+                let change = Prepared { bytes, ..change(number as u128) };
+                let _waits = queue.push(change, lane).unwrap();
+            }
+        }
+        let group = ids(&queue.take().unwrap());
+        std::array::from_fn(|number| group.iter().filter(|id| **id == number as u128).count())
+    }
+
+    #[test]
+    fn whoever_comes_after_own_ends_is_served_beside_them() {
+        let of = |end, own, normal, background| {
+            [(Lane::End, end), (Lane::OwnEnd, own), (Lane::Normal, normal), (Lane::Background, background)]
+        };
+        assert_eq!(shares(of(0, 1000, 0, 0), 1), [0, 256, 0, 0]);
+        assert_eq!(shares(of(0, 1000, 10, 0), 1), [0, 246, 10, 0]);
+        assert_eq!(shares(of(0, 1000, 1000, 100), 1), [0, 192, 48, 16]);
+        assert_eq!(shares(of(100, 1000, 1000, 100), 1), [100, 92, 48, 16]);
+        assert_eq!(shares(of(1000, 1000, 1000, 100), 1), [256, 0, 0, 0], "the company waits for nobody");
+        let large = 8 * 1024;
+        assert_eq!(shares(of(0, 1000, 1000, 100), large), [0, 24, 6, 2], "nor are bytes all theirs");
+        assert_eq!(shares(of(1000, 1000, 1000, 100), large), [32, 0, 0, 0]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use daypass_credential::Name;
 
 use crate::{
     audit, bench, context, context::Said, credential, directory, doctor, enrollment, explain, failure::Exit,
-    key, manual, offboarding, paint::Color, person, quickstart, receipt, verification,
+    feed, key, manual, offboarding, paint::Color, person, quickstart, receipt, verification,
 };
 
 /// Short-lived credentials for the software that you let in.
@@ -98,6 +98,9 @@ pub(crate) enum Verb {
     #[command(subcommand)]
     Credential(credential::Wish),
     Verify(verification::Wish),
+    Follow(feed::Follow),
+    #[command(subcommand)]
+    Verifier(feed::Wish),
     Apply(directory::Apply),
     Export(directory::Export),
     Schema(directory::Schema),

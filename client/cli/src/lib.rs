@@ -15,6 +15,7 @@ mod enrollment;
 mod example;
 mod explain;
 mod failure;
+mod feed;
 mod key;
 mod leftovers;
 mod manual;
@@ -76,6 +77,7 @@ async fn run(verb: Verb, said: &Said, console: &Console) -> Result<(), Failure> 
         // The same: it tells who is waited for.
         Verb::Receipt(wish) => receipt::run(wish, said, console).await,
         Verb::Offboard(wish) => offboarding::offboard(wish, said, console).await,
+        Verb::Follow(wish) => feed::follow(wish, said, console).await,
         verb => {
             let _waiting = Progress::start(console, "waiting for the broker", None);
             run_with_broker(verb, said, console).await
@@ -106,6 +108,7 @@ async fn run_as(verb: Verb, home: &Home, console: &Console) -> Result<(), Failur
         Verb::Token(wish) => credential::token(wish, home, console).await,
         Verb::Credential(wish) => credential::run(wish, home, console).await,
         Verb::Verify(wish) => verification::run(wish, home, console).await,
+        Verb::Verifier(wish) => feed::run(wish, home, console).await,
         Verb::Apply(wish) => directory::apply(wish, home, console).await,
         Verb::Export(wish) => directory::export(wish, home, console).await,
         Verb::Put(wish) => directory::put(wish, home, console).await,
@@ -127,6 +130,7 @@ async fn run_as(verb: Verb, home: &Home, console: &Console) -> Result<(), Failur
         | Verb::Audit(_)
         | Verb::Offboard(_)
         | Verb::Receipt(_)
+        | Verb::Follow(_)
         | Verb::Doctor(_)
         | Verb::Explain(_)
         | Verb::Daypassd { .. } => Err(Failure::Internal("this verb came here by the wrong way".into())),

@@ -6,6 +6,7 @@ mod context;
 mod credential;
 mod diagnosis;
 pub(crate) mod directory;
+mod feed;
 mod receipt;
 
 use std::fmt;
@@ -16,6 +17,7 @@ pub(crate) use audit::{EventProof, LogExport, LogFault, LogVerdict, ProvenEvent}
 pub(crate) use context::{Context, ContextRemoved, Contexts, KnownLog};
 pub(crate) use credential::{Credential, Rests, Rotated, RotatedToken};
 pub(crate) use diagnosis::{Check, Diagnosis, Explanation, Explanations, PastRefusal};
+pub(crate) use feed::{FeedLine, Standing, Standings};
 pub(crate) use receipt::{
     Live, LiveApplication, LiveAudience, OffboardPreview, Offboarded, Receipt, ReceiptAudience, ReceiptFiles,
     ReceiptVerdict, ReceiptVerifier,

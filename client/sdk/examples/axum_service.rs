@@ -1,23 +1,22 @@
-//! A relying party with axum: it lets in who holds a client certificate of its audience, and asks the broker with every
-//! request whether certificate and token are good. Without a clear yes it refuses.
+//! A relying party with axum. It follows the broker's feed and judges each request by itself: by the client certificate of
+//! the connection and the token of the request, as of now. What is ended is refused, and what it has open is closed.
+//!
+//! A service that cannot follow asks instead: `listen::Listener::new` with the CAs of its audience, and an
+//! `Introspector` for each request. It stops with the broker.
 //!
 //! ```sh
-//! cargo run -p daypass-sdk --features listen --example axum_service -- \
+//! cargo run -p daypass-sdk --features listen,verify --example axum_service -- \
 //!     /var/lib/billing/daypass 0.0.0.0:8443 server.pem server-key.pem
 //! ```
 
-use std::{env, error::Error, fs, sync::Arc};
+use std::{env, error::Error, fs};
 
-use axum::{
-    Router,
-    extract::{ConnectInfo, FromRequestParts, State},
-    http::{StatusCode, header, request::Parts},
-    routing::get,
-};
+use axum::{Extension, Router, routing::get};
 use daypass_credential::{Name, Scope};
 use daypass_sdk::{
-    Home, Introspector, Keeper, Live, Options, PrivateKey,
-    listen::{Caller, Listener, Protocols, Terms, Without},
+    Home, Keeper, Options, PrivateKey,
+    listen::{self, Caller, Listener, Protocols, Without},
+    verifier::{self, Gate, Granted, Need, Verifier},
 };
 use rustls_pki_types::CertificateDer;
 use tokio::net::TcpListener;
@@ -42,60 +41,22 @@ pub(crate) async fn serve(
     key: PrivateKey,
 ) -> Result<(), Fault> {
     let keeper = Keeper::start(home, &Options::default()).await?;
-    let verifier = Introspector::over(keeper.connection())?;
     let (audience, scope): (Name, Scope) = ("billing".parse()?, "invoices.read".parse()?);
+    let verifier = Verifier::start(&keeper.connection(), &verifier::Options::of([audience]))?;
+    verifier.ready().await?;
 
-    // Only the CA of this audience: another audience's certificates open nothing here.
-    let bundle = keeper.connection().trust_bundle(Some(&audience)).await?;
-    let roots = bundle.audiences.into_iter().flat_map(|audience| audience.roots).collect();
-    let (without, protocols) = (Without::Refuse, Protocols::Both);
-    let listener = Listener::new(listener, Terms { chain, key: key.der(), roots, without, protocols })?;
-
-    let guard = Guard { verifier, audience, scope: Arc::new(scope) };
-    let app = Router::new().route("/invoices", get(invoices)).with_state(guard);
+    // Only certificates of this audience, good ones, and for no longer than they are good.
+    let (protocols, without) = (Protocols::Both, Without::Refuse);
+    let listener = Listener::verified(listener, chain, key.der(), &verifier, protocols, without)?;
+    let gate = Gate::new(&verifier, listen::peer, Need::scopes([scope]))
+        .on_denied(|denied| eprintln!("{}: {denied}: {:?}", denied.word(), denied.refused()));
+    let app = Router::new().route("/invoices", get(invoices)).layer(gate);
     axum::serve(listener, app.into_make_service_with_connect_info::<Caller>()).await?;
     Ok(())
 }
 
 /// That somebody may read invoices stands in the signature: without it there is no calling this.
-async fn invoices(Granted(live): Granted, State(_): State<Guard>) -> String {
-    format!("invoices for {}\n", live.application)
-}
-
-/// What is guarded, and who is asked.
-#[derive(Clone)]
-struct Guard {
-    verifier: Introspector,
-    audience: Name,
-    scope: Arc<Scope>,
-}
-
-/// A request whose credential the broker vouches for, now.
-struct Granted(Live);
-
-impl FromRequestParts<Guard> for Granted {
-    type Rejection = (StatusCode, &'static str);
-
-    async fn from_request_parts(parts: &mut Parts, guard: &Guard) -> Result<Self, Self::Rejection> {
-        // INVARIANT (the certificate that was seen): the one of this connection, not one that the request names.
-        let Some(ConnectInfo(caller)) = parts.extensions.get::<ConnectInfo<Caller>>() else {
-            return Err((StatusCode::INTERNAL_SERVER_ERROR, "no connection\n"));
-        };
-        let token = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let Some(token) = token.and_then(|value| value.strip_prefix("Bearer ")) else {
-            return Err((StatusCode::UNAUTHORIZED, "a token is missing\n"));
-        };
-        match guard.verifier.introspect(token, caller.certificate.as_ref()).await {
-            Ok(Some(live)) if live.audience != guard.audience => {
-                Err((StatusCode::UNAUTHORIZED, "not good\n"))
-            }
-            Ok(Some(live)) if !live.scopes.contains(&guard.scope) => {
-                Err((StatusCode::FORBIDDEN, "not for this\n"))
-            }
-            Ok(Some(live)) => Ok(Self(live)),
-            Ok(None) => Err((StatusCode::UNAUTHORIZED, "not good\n")),
-            // Whoever has no answer refuses.
-            Err(_) => Err((StatusCode::SERVICE_UNAVAILABLE, "cannot check\n")),
-        }
-    }
+async fn invoices(Extension(granted): Extension<Granted>) -> String {
+    let application = granted.token().map_or("nobody", |token| &token.claims().sub);
+    format!("invoices for {application}\n")
 }

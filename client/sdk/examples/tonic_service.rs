@@ -1,21 +1,23 @@
-//! A relying party with tonic. Its one service is the standard health check, standing for any: each call is let in only
-//! if the broker vouches for the certificate of the connection and the token of the call.
+//! A relying party with tonic. Its one service is the standard health check, standing for any: each call is judged by the
+//! certificate of its connection and the token that it brings, against what the broker pushes. A call that is streaming
+//! ends with `UNAUTHENTICATED` as soon as its credential does.
 //!
 //! ```sh
-//! cargo run -p daypass-sdk --features listen --example tonic_service -- \
+//! cargo run -p daypass-sdk --features listen,verify --example tonic_service -- \
 //!     /var/lib/billing/daypass 0.0.0.0:8443 server.pem server-key.pem
 //! ```
 
-use std::{env, error::Error, fs};
+use std::{env, error::Error, fs, pin::Pin};
 
 use daypass_credential::{Name, Scope};
 use daypass_sdk::{
-    Home, Introspector, Keeper, Live, Options, PrivateKey,
-    listen::{Caller, Listener, Protocols, Terms, Without},
+    Home, Keeper, Options, PrivateKey,
+    listen::{self, Listener, Protocols, Without},
+    verifier::{self, Gate, Need, Verifier},
 };
 use rustls_pki_types::CertificateDer;
 use tokio::net::TcpListener;
-use tokio_stream::Empty;
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, transport::Server};
 use tonic_health::{
     ServingStatus,
@@ -45,62 +47,36 @@ pub(crate) async fn serve(
     key: PrivateKey,
 ) -> Result<(), Fault> {
     let keeper = Keeper::start(home, &Options::default()).await?;
-    let verifier = Introspector::over(keeper.connection())?;
     let (audience, scope): (Name, Scope) = ("billing".parse()?, "invoices.read".parse()?);
-    let bundle = keeper.connection().trust_bundle(Some(&audience)).await?;
-    let roots = bundle.audiences.into_iter().flat_map(|audience| audience.roots).collect();
-    let (without, protocols) = (Without::Refuse, Protocols::Http2);
-    let listener = Listener::new(listener, Terms { chain, key: key.der(), roots, without, protocols })?;
-    let service = HealthServer::new(Guarded { verifier, audience, scope });
-    Server::builder().add_service(service).serve_with_incoming(listener.incoming()).await?;
+    let verifier = Verifier::start(&keeper.connection(), &verifier::Options::of([audience]))?;
+    verifier.ready().await?;
+
+    let (protocols, without) = (Protocols::Http2, Without::Refuse);
+    let listener = Listener::verified(listener, chain, key.der(), &verifier, protocols, without)?;
+    let gate = Gate::new(&verifier, listen::peer, Need::scopes([scope]));
+    let server = Server::builder().layer(gate).add_service(HealthServer::new(Serving));
+    server.serve_with_incoming(listener.incoming()).await?;
     Ok(())
 }
 
-/// A service that lets nobody in unasked.
-struct Guarded {
-    verifier: Introspector,
-    audience: Name,
-    scope: Scope,
-}
-
-impl Guarded {
-    /// What the broker says of whoever makes this call, now.
-    async fn admit<T>(&self, request: &Request<T>) -> Result<Live, Status> {
-        let caller = request.extensions().get::<Caller>().ok_or_else(|| Status::internal("no connection"))?;
-        let token = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
-        let token = token.and_then(|value| value.strip_prefix("Bearer "));
-        let token = token.ok_or_else(|| Status::unauthenticated("a token is missing"))?;
-        // Whoever has no answer refuses.
-        let live = self.verifier.introspect(token, caller.certificate.as_ref()).await;
-        let live = live.map_err(|_| Status::unavailable("cannot check"))?;
-        match live.filter(|live| live.audience == self.audience) {
-            None => Err(Status::unauthenticated("not good")),
-            Some(live) if !live.scopes.contains(&self.scope) => {
-                Err(Status::permission_denied("not for this"))
-            }
-            Some(live) => Ok(live),
-        }
-    }
-}
+/// A service that is not asked by anybody whom the gate did not let in.
+struct Serving;
 
 #[tonic::async_trait]
-impl Health for Guarded {
-    type WatchStream = Empty<Result<HealthCheckResponse, Status>>;
+impl Health for Serving {
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
 
-    async fn check(
-        &self,
-        request: Request<HealthCheckRequest>,
-    ) -> Result<Response<HealthCheckResponse>, Status> {
-        self.admit(&request).await?;
-        let status = ServingStatus::Serving as i32;
-        Ok(Response::new(HealthCheckResponse { status }))
+    async fn check(&self, _: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
+        Ok(Response::new(serving()))
     }
 
-    async fn watch(
-        &self,
-        request: Request<HealthCheckRequest>,
-    ) -> Result<Response<Self::WatchStream>, Status> {
-        self.admit(&request).await?;
-        Ok(Response::new(tokio_stream::empty()))
+    async fn watch(&self, _: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        // It never changes, and so the stream stays open.
+        let stream = tokio_stream::iter([Ok(serving())]).chain(tokio_stream::pending());
+        Ok(Response::new(Box::pin(stream)))
     }
+}
+
+fn serving() -> HealthCheckResponse {
+    HealthCheckResponse { status: ServingStatus::Serving as i32 }
 }

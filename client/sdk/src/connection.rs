@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use daypass_credential::{NodeId, NodeKind};
+use daypass_credential::{NodeId, NodeKind, Revision};
 use daypass_log::VerifierKey;
 use tonic::transport::Channel;
 
@@ -94,7 +94,7 @@ impl Connection {
     pub async fn open_with(identity: &Identity, options: &Options) -> Result<Self, Error> {
         let way = Arc::new(Way::of(identity, options.keep_alive)?);
         let link = retry::run(&options.retry, &options.observer, Repeat::Harmless, || {
-            Link::now(Arc::clone(&way), identity.revision())
+            Link::now(Arc::clone(&way), Arc::new(identity.clone()))
         })
         .await?;
         let line = Line {
@@ -138,16 +138,40 @@ impl Connection {
     {
         let with = self.current().revision();
         match self.call_as_it_is(repeat, &send).await {
-            Err(error) if error.reason() == Some(RENEW_FIRST) => {
-                let Some(keeper) = self.line.keeper.get().and_then(Weak::upgrade) else {
-                    return Err(error);
-                };
-                Box::pin(keeper.renew(with)).await?;
-                // What was refused was not done.
-                self.call_as_it_is(repeat, &send).await
+            Err(error) if self.renew_if_asked(&error, with).await? => self.call_as_it_is(repeat, &send).await,
+            answer => answer,
+        }
+    }
+
+    /// Makes a call once, for whoever tries again by themselves and has to know what it went over.
+    #[cfg(feature = "verify")]
+    pub(crate) async fn call_once<T, S, F>(&self, send: S) -> Result<T, Error>
+    where
+        S: Fn(Arc<Link>) -> F,
+        F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+    {
+        let with = self.current().revision();
+        match self.attempt(Repeat::Unmarked, &send).await {
+            Err(error) if self.renew_if_asked(&error, with).await? => {
+                self.attempt(Repeat::Unmarked, &send).await
             }
             answer => answer,
         }
+    }
+
+    /// Renews if that is what the broker asks for, instead of doing what was asked; true if it was done.
+    async fn renew_if_asked(&self, error: &Error, with: Revision) -> Result<bool, Error> {
+        let keeper = self.line.keeper.get().and_then(Weak::upgrade);
+        match keeper.filter(|_| error.reason() == Some(RENEW_FIRST)) {
+            Some(keeper) => Box::pin(keeper.renew(with)).await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Has the next call make a new connection instead of this one, at whose end nobody seems to be.
+    #[cfg(feature = "verify")]
+    pub(crate) fn give_up(&self, link: &Arc<Link>) {
+        self.replace(link);
     }
 
     /// The same with the certificate that there is.
@@ -157,6 +181,7 @@ impl Connection {
         F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
     {
         let Options { retry, observer, .. } = &self.line.options;
+        let send = |link: Arc<Link>| send(link.channel());
         retry::run(retry, observer, repeat, || self.attempt(repeat, &send)).await
     }
 
@@ -168,7 +193,7 @@ impl Connection {
     /// Makes a call once. A link that was found to be over is replaced before: nothing was sent over it.
     async fn attempt<T, S, F>(&self, repeat: Repeat, send: &S) -> Result<T, Error>
     where
-        S: Fn(Channel) -> F,
+        S: Fn(Arc<Link>) -> F,
         F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
     {
         let link = self.current();
@@ -185,7 +210,7 @@ impl Connection {
     /// end goes out unless it has shown another one. A store that was put back is none the worse for it (law 8).
     async fn send<T, S, F>(&self, link: &Arc<Link>, repeat: Repeat, send: &S) -> Result<T, Error>
     where
-        S: Fn(Channel) -> F,
+        S: Fn(Arc<Link>) -> F,
         F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
     {
         let observer = &self.line.options.observer;
@@ -195,7 +220,7 @@ impl Connection {
             }
             shown => shown?,
         }
-        send(link.channel()).await.map(tonic::Response::into_inner).map_err(|status| self.fault(status))
+        send(Arc::clone(link)).await.map(tonic::Response::into_inner).map_err(|status| self.fault(status))
     }
 
     /// Has the identity renewed by this keeper whenever the broker asks for it.
@@ -207,7 +232,7 @@ impl Connection {
     /// New calls are made with this certificate of the same identity. Those under way finish as they began.
     pub(crate) fn switch(&self, identity: &Identity) -> Result<(), Error> {
         let way = Way::of(identity, self.line.options.keep_alive)?;
-        let next = Arc::new(Link::later(Arc::new(way), identity.revision()));
+        let next = Arc::new(Link::later(Arc::new(way), Arc::new(identity.clone())));
         *self.line.current.write().unwrap_or_else(PoisonError::into_inner) = next;
         Ok(())
     }
@@ -221,7 +246,8 @@ impl Connection {
         Arc::clone(&current)
     }
 
-    fn current(&self) -> Arc<Link> {
+    /// What new calls go over.
+    pub(crate) fn current(&self) -> Arc<Link> {
         Arc::clone(&self.line.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 

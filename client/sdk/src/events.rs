@@ -8,7 +8,7 @@ use daypass_proto::v1::{self, audit_service_client::AuditServiceClient};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::Streaming;
 
-use crate::{Connection, Error, retry::Repeat};
+use crate::{Connection, Error, retry::Repeat, wire};
 
 /// What is looked for in the log. All that is said has to fit; at first everything does.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -59,23 +59,15 @@ impl EventFilter {
     /// From this instant on.
     #[must_use]
     pub fn since(mut self, at: Timestamp) -> Self {
-        self.0.since = Some(instant(at));
+        self.0.since = Some(wire::timestamp(at));
         self
     }
 
     /// Up to, and not including, this instant.
     #[must_use]
     pub fn until(mut self, at: Timestamp) -> Self {
-        self.0.until = Some(instant(at));
+        self.0.until = Some(wire::timestamp(at));
         self
-    }
-}
-
-fn instant(at: Timestamp) -> prost_types::Timestamp {
-    let millis = at.as_millis();
-    prost_types::Timestamp {
-        seconds: i64::try_from(millis / 1000).unwrap_or(i64::MAX),
-        nanos: i32::try_from(millis % 1000 * 1_000_000).unwrap_or_default(),
     }
 }
 
@@ -290,11 +282,5 @@ mod tests {
         assert_eq!(breaks.tries, 4, "where it began is nothing new");
         breaks.came_to(true);
         assert_eq!(breaks.tries, 0);
-    }
-
-    #[test]
-    fn an_instant_keeps_its_milliseconds() {
-        let at = instant(Timestamp::from_millis(1_700_000_000_123));
-        assert_eq!((at.seconds, at.nanos), (1_700_000_000, 123_000_000));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+#[cfg(feature = "verify")]
+use rcgen::SigningKey as _;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair, PublicKeyData as _};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _};
 use zeroize::Zeroizing;
@@ -80,6 +82,18 @@ impl PrivateKey {
             .serialize_request(&**self.pair)
             .map_err(|_| Error::Unable("sign a request with the key"))?;
         Ok(csr.der().to_vec())
+    }
+
+    /// The public half as an uncompressed point, if it is one on P-256.
+    #[cfg(feature = "verify")]
+    pub(crate) fn point(&self) -> Option<&[u8]> {
+        (self.pair.algorithm() == &rcgen::PKCS_ECDSA_P256_SHA256).then(|| self.pair.public_key_raw())
+    }
+
+    /// Signs with the algorithm of the key; of one on P-256, ECDSA with SHA-256, in ASN.1.
+    #[cfg(feature = "verify")]
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
+        self.pair.sign(message).map_err(|_| Error::Unable("sign with the key of the identity"))
     }
 }
 

@@ -38,7 +38,8 @@
 //!   The first contact is trusted, unless [`Options::log_key`] says whose it has to be; a broker from before there were
 //!   checkpoints is served until one was seen.
 //! - **What happens by itself** is told to an [`Observer`].
-//! - **Relying parties** that are written in Rust accept connections with `listen` (the feature of that name).
+//! - **Relying parties** that are written in Rust accept connections with `listen` (the feature of that name), and check
+//!   credentials by themselves with `verifier` (the feature `verify`).
 
 mod address;
 mod cause;
@@ -68,6 +69,9 @@ mod past_refusal;
 mod pem;
 mod record;
 mod retry;
+#[cfg(any(feature = "listen", feature = "verify"))]
+mod server_tls;
+mod standings;
 mod tls;
 mod verification;
 #[cfg(feature = "verify")]
@@ -96,5 +100,6 @@ pub use past_refusal::PastRefusal;
 pub use pem::{certificates_from_pem, certificates_to_pem};
 pub use record::{Death, Record, RecordKind};
 pub use retry::RetryPolicy;
+pub use standings::{Standings, VerifierStanding};
 pub use tls::{Proof, Trust};
 pub use verification::{AudienceRoots, Introspector, Live, TrustBundle};

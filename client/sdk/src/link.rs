@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tonic::transport::Channel;
 
 use crate::{
-    Error, Event, Observer,
+    Error, Event, Identity, Observer,
     log::{Ask, follow, get_checkpoint},
     way::{Dial, Way},
 };
@@ -24,7 +24,7 @@ pub(crate) struct Link {
     way: Arc<Way>,
     channel: Channel,
     dial: Arc<Dial>,
-    revision: Revision,
+    identity: Arc<Identity>,
     shown: AtomicBool,
     /// The question under way: one at a time, however many calls wait for it.
     flight: Mutex<Option<Flight>>,
@@ -35,26 +35,26 @@ type Flight = watch::Receiver<Option<Result<(), Arc<Error>>>>;
 
 impl Link {
     /// Dialled now.
-    pub(crate) async fn now(way: Arc<Way>, revision: Revision) -> Result<Self, Error> {
+    pub(crate) async fn now(way: Arc<Way>, identity: Arc<Identity>) -> Result<Self, Error> {
         let dial = Arc::default();
         let channel = way.once(&dial).await?;
-        Ok(Self::over(way, channel, dial, revision))
+        Ok(Self::over(way, channel, dial, identity))
     }
 
     /// Dialled with the first call.
-    pub(crate) fn later(way: Arc<Way>, revision: Revision) -> Self {
+    pub(crate) fn later(way: Arc<Way>, identity: Arc<Identity>) -> Self {
         let dial = Arc::default();
         let channel = way.once_later(&dial);
-        Self::over(way, channel, dial, revision)
+        Self::over(way, channel, dial, identity)
     }
 
     /// Another by the same way.
     pub(crate) fn anew(&self) -> Self {
-        Self::later(Arc::clone(&self.way), self.revision)
+        Self::later(Arc::clone(&self.way), Arc::clone(&self.identity))
     }
 
-    fn over(way: Arc<Way>, channel: Channel, dial: Arc<Dial>, revision: Revision) -> Self {
-        Self { way, channel, dial, revision, shown: AtomicBool::new(false), flight: Mutex::default() }
+    fn over(way: Arc<Way>, channel: Channel, dial: Arc<Dial>, identity: Arc<Identity>) -> Self {
+        Self { way, channel, dial, identity, shown: AtomicBool::new(false), flight: Mutex::default() }
     }
 
     pub(crate) fn channel(&self) -> Channel {
@@ -67,8 +67,14 @@ impl Link {
     }
 
     /// The number of the certificate that it is made with.
-    pub(crate) const fn revision(&self) -> Revision {
-        self.revision
+    pub(crate) fn revision(&self) -> Revision {
+        self.identity.revision()
+    }
+
+    /// Whose certificate that is, with its key.
+    #[cfg(feature = "verify")]
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// Was it found to be broken?

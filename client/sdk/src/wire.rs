@@ -47,6 +47,15 @@ pub(crate) fn instant(timestamp: Option<prost_types::Timestamp>) -> Result<Times
     u64::try_from(Duration::new(secs, nanos).as_millis()).map(Timestamp::from_millis).map_err(|_| unusable)
 }
 
+/// The other way round.
+pub(crate) fn timestamp(at: Timestamp) -> prost_types::Timestamp {
+    let millis = at.as_millis();
+    prost_types::Timestamp {
+        seconds: i64::try_from(millis / 1000).unwrap_or(i64::MAX),
+        nanos: i32::try_from(millis % 1000 * 1_000_000).unwrap_or_default(),
+    }
+}
+
 pub(crate) fn node(text: &str) -> Result<NodeId, Error> {
     text.parse().map_err(|_| Error::BadAnswer("an id cannot be read"))
 }
@@ -68,5 +77,10 @@ mod tests {
         assert_eq!(of(0, -1), None);
         assert_eq!(of(i64::MAX, i32::MAX), None);
         assert!(instant(None).is_err());
+    }
+    #[test]
+    fn an_instant_keeps_its_milliseconds() {
+        let at = timestamp(Timestamp::from_millis(1_700_000_000_123));
+        assert_eq!((at.seconds, at.nanos), (1_700_000_000, 123_000_000));
     }
 }

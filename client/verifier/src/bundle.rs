@@ -227,6 +227,11 @@ impl Bundle {
         self.audiences.get(audience).map(|trust| trust.staleness)
     }
 
+    /// The audiences whose credentials can be checked by it, each with its staleness limit.
+    pub fn audiences(&self) -> impl Iterator<Item = (&Name, Ttl)> {
+        self.audiences.iter().map(|(name, trust)| (name, trust.staleness))
+    }
+
     /// The key whose tokens begin so.
     pub(crate) fn token_key(&self, head: &str) -> Option<&TokenKey> {
         self.tokens.get(head)

@@ -35,7 +35,8 @@ pub enum VerifierError {
 
 /// Checks tokens and certificates for some audiences.
 pub struct Verifier {
-    audiences: BTreeSet<Name>,
+    /// None for whatever the keys in use are for.
+    audiences: Option<BTreeSet<Name>>,
     staleness: Option<Ttl>,
     view: RwLock<Option<Arc<View>>>,
     tokens: Seen<Token>,
@@ -52,18 +53,39 @@ impl Verifier {
         if audiences.is_empty() {
             return Err(VerifierError::NoAudience);
         }
-        Ok(Self {
+        Ok(Self::checking(Some(audiences), options))
+    }
+
+    /// A verifier for whatever audiences the broker gives it the keys of: those that it is registered for. It refuses
+    /// everything until a view is applied.
+    #[must_use]
+    pub fn of_all(options: &Options) -> Self {
+        Self::checking(None, options)
+    }
+
+    fn checking(audiences: Option<BTreeSet<Name>>, options: &Options) -> Self {
+        Self {
             audiences,
             staleness: options.staleness,
             view: RwLock::new(None),
             tokens: Seen::new(options.remembered),
             certificates: Seen::new(options.remembered),
-        })
+        }
     }
 
-    /// Puts a view in force in place of the one before, keys and cuts in one step.
+    /// The audiences that it was made for; none if that is left to the keys.
+    #[must_use]
+    pub const fn audiences(&self) -> Option<&BTreeSet<Name>> {
+        self.audiences.as_ref()
+    }
+
+    /// Puts a view in force in place of the one before, keys and cuts in one step. One from further back in the same era
+    /// changes nothing: it may lack cuts, and what was refused stays refused, whoever feeds this.
     pub fn apply(&self, view: Arc<View>) {
-        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Some(view);
+        let mut now = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        if now.as_ref().is_none_or(|now| !view.is_behind(now)) {
+            *now = Some(view);
+        }
     }
 
     /// The view in force.
@@ -124,6 +146,18 @@ impl Verifier {
         self.judge(now, |judge| judge.certificate(certificate))
     }
 
+    /// For how many milliseconds more what is known is new enough for this audience, if nothing else comes. It says when
+    /// to ask again, and is no verdict.
+    #[must_use]
+    pub fn fresh_for(&self, audience: &Name, now: Moment) -> u64 {
+        let left = |view: Arc<View>| {
+            let limit = view.bundle().staleness(audience)?;
+            let limit = self.staleness.map_or(limit, |own| own.min(limit));
+            Some(limit.as_millis().saturating_sub(view.age(now)?))
+        };
+        self.view().and_then(left).unwrap_or(0)
+    }
+
     fn read_token(&self, token: &str) -> Result<Token, Refused> {
         let view = self.view().ok_or(Refused::NotReady)?;
         if token.len() > MAX_TOKEN {
@@ -138,7 +172,8 @@ impl Verifier {
         verdict: impl FnOnce(&Judge<'_>) -> Result<(), Refused>,
     ) -> Result<(), Refused> {
         let view = self.view().ok_or(Refused::NotReady)?;
-        verdict(&Judge { view: &view, audiences: &self.audiences, staleness: self.staleness, now })
+        let audiences = self.audiences.as_ref();
+        verdict(&Judge { view: &view, audiences, staleness: self.staleness, now })
     }
 }
 
@@ -163,5 +198,6 @@ mod tests {
         let now = Moment { boot: 0, wall: daypass_credential::Timestamp::ZERO };
         assert_eq!(verifier.check_token("a.b.c", None, &[], now).err(), Some(Refused::NotReady));
         assert_eq!(verifier.read_certificate(&[]).err(), Some(Refused::NotReady));
+        assert_eq!(verifier.fresh_for(&"billing".parse().unwrap(), now), 0);
     }
 }

@@ -13,8 +13,8 @@ pub const SKEW: Ttl = Ttl::seconds(30);
 /// All that a verdict rests on beside the credential.
 pub(crate) struct Judge<'a> {
     pub(crate) view: &'a View,
-    /// What is checked here.
-    pub(crate) audiences: &'a BTreeSet<Name>,
+    /// What is checked here; none for all that the keys are for.
+    pub(crate) audiences: Option<&'a BTreeSet<Name>>,
     /// A limit of this verifier's own; the stricter one counts.
     pub(crate) staleness: Option<Ttl>,
     pub(crate) now: Moment,
@@ -78,7 +78,11 @@ impl Judge<'_> {
     }
 
     fn audience(&self, audience: &Name) -> Result<(), Refused> {
-        if self.audiences.contains(audience) { Ok(()) } else { Err(Refused::OtherAudience) }
+        let checked = match self.audiences {
+            Some(audiences) => audiences.contains(audience),
+            None => self.view.bundle().staleness(audience).is_some(),
+        };
+        if checked { Ok(()) } else { Err(Refused::OtherAudience) }
     }
 
     /// Was the certificate shown that the token is bound to (RFC 8705, section 3), and is it good for the same

@@ -64,6 +64,11 @@ impl View {
         self.age(now).is_some_and(|age| age < limit.as_millis())
     }
 
+    /// Does it speak of an earlier revision of the same log?
+    pub(crate) fn is_behind(&self, other: &Self) -> bool {
+        self.era() == other.era() && self.position.revision < other.position.revision
+    }
+
     /// Is this credential alive?
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use daypass_credential::{Era, NodeId, Revision, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{
-    Kind, Ledger,
+    Kind, Ledger, Reach,
     issued::{Credential, Place},
     lines::{Face, Line, LineNo},
     nodes::{Fell, Id, NodeNo},
@@ -179,12 +179,13 @@ impl Ledger {
                 return Err(FormError::Reference);
             }
             let no = self.nodes.intern(id);
-            let mut before = Revision::ZERO;
+            let mut before = (Revision::ZERO, Timestamp::ZERO);
             for CutForm(at, until, told) in cuts {
-                if at <= before || at > self.head || until <= self.horizon {
+                // What is forgotten first was cut first: the latest expiry under a node never falls.
+                if at <= before.0 || until < before.1 || at > self.head || until <= self.horizon {
                     return Err(FormError::Cut);
                 }
-                before = at;
+                before = (at, until);
                 self.ends.insert((until, at, no));
                 let entry = self.nodes.entry_mut(no).ok_or(FormError::Reference)?;
                 entry.cuts.push(Fell { at, until, told });
@@ -223,10 +224,17 @@ impl Ledger {
             let line = lines.get(line as usize).ok_or(FormError::Reference)?;
             let bound = match bound {
                 Revision::ZERO => Place::NONE,
-                bound => self.issued.binds(bound, exp).ok_or(FormError::Reference)?,
+                bound if self.is_relied(*line) => {
+                    self.issued.binds(bound, exp).ok_or(FormError::Reference)?
+                }
+                _ => return Err(FormError::Reference),
             };
             self.enter(rev, exp, *line, bound);
         }
         Ok(())
+    }
+
+    fn is_relied(&self, line: LineNo) -> bool {
+        self.lines.get(line).is_some_and(|line| line.face.kind.reach() == Reach::Relied)
     }
 }

@@ -56,6 +56,8 @@ pub(super) struct Entry {
     pub(super) latest: Timestamp,
     /// Oldest first.
     pub(super) cuts: Vec<Fell>,
+    /// The newest that was minted on it, for the broker and for relying parties.
+    newest: [Revision; 2],
     /// The lines that rest on it and may hold something alive.
     identities: Vec<LineNo>,
     relied: Vec<LineNo>,
@@ -70,6 +72,24 @@ impl Entry {
     /// The cut that verifiers know.
     pub(super) fn told(&self) -> Option<&Fell> {
         self.cuts.iter().rfind(|fell| fell.told)
+    }
+
+    /// The newest of this reach that was minted on it.
+    pub(super) const fn newest(&self, reach: Reach) -> Option<Revision> {
+        let [identity, relied] = self.newest;
+        match reach {
+            Reach::Nothing => None,
+            Reach::Identities => Some(identity),
+            Reach::Relied => Some(relied),
+        }
+    }
+
+    pub(super) const fn newest_mut(&mut self, kind: Kind) -> &mut Revision {
+        let [identity, relied] = &mut self.newest;
+        match kind {
+            Kind::IdentityCertificate => identity,
+            Kind::ClientCertificate | Kind::Token => relied,
+        }
     }
 
     pub(super) fn under(&self, reach: Reach) -> &[LineNo] {
@@ -135,7 +155,8 @@ impl Nodes {
         let no = NodeNo(u32::try_from(self.entries.len()).unwrap_or(u32::MAX));
         self.numbers.insert(id.clone(), no);
         let (cuts, identities, relied) = (Vec::new(), Vec::new(), Vec::new());
-        self.entries.push(Entry { id, latest: Timestamp::ZERO, cuts, identities, relied });
+        let (latest, newest) = (Timestamp::ZERO, [Revision::ZERO; 2]);
+        self.entries.push(Entry { id, latest, cuts, newest, identities, relied });
         no
     }
 

@@ -1,5 +1,6 @@
 //! What a cut kills: whether anything that is alive rests on a node. What is found dead on the way is left out from then
-//! on, so that nothing is looked at twice.
+//! on, so that nothing is looked at twice; and what died together is found dead together, because everything that verifiers
+//! hear of waits for it.
 
 use daypass_credential::Revision;
 use serde::{Deserialize, Serialize};
@@ -40,13 +41,18 @@ impl Ledger {
     fn reach_of_one(&mut self, rev: Revision) -> Reach {
         let Some(place) = self.issued.place(rev) else { return Reach::Nothing };
         let itself = self.reach_at(place);
+        // Most of what is bound to one certificate is of one line.
+        let mut known = None;
         while let Some(kin) = self.issued.get(place).map(|itself| itself.kin) {
             let Some(bound) = self.issued.get(kin).filter(|bound| bound.bound == place).copied() else {
                 break;
             };
-            let killed = self.reach_at(kin);
-            if killed != Reach::Nothing {
-                return itself.max(killed);
+            let (line, cut) = known
+                .filter(|(line, _)| *line == bound.line)
+                .unwrap_or_else(|| (bound.line, self.cut_of_line(bound.line, self.head)));
+            known = Some((line, cut));
+            if cut <= bound.rev && self.lives_by_itself(&bound) {
+                return itself.max(self.reach_of_line(line));
             }
             if let Some(itself) = self.issued.get_mut(place) {
                 itself.kin = bound.kin;
@@ -56,14 +62,23 @@ impl Ledger {
     }
 
     fn reach_at(&self, place: Place) -> Reach {
-        let alive = self.issued.get(place).filter(|credential| self.lives(credential));
-        let line = alive.and_then(|credential| self.lines.get(credential.line));
-        line.map_or(Reach::Nothing, |line| line.face.kind.reach())
+        let alive = self.issued.get(place).filter(|credential| {
+            self.lives_by_itself(credential) && self.cut_of_line(credential.line, self.head) <= credential.rev
+        });
+        alive.map_or(Reach::Nothing, |credential| self.reach_of_line(credential.line))
+    }
+
+    fn reach_of_line(&self, no: LineNo) -> Reach {
+        self.lines.get(no).map_or(Reach::Nothing, |line| line.face.kind.reach())
     }
 
     /// Is anything alive in the lines under a node? Lines found dead are taken away; a new credential brings them back.
     fn any_under(&mut self, id: &Id, reach: Reach) -> bool {
         let Some(no) = self.nodes.number(id) else { return false };
+        // After its last cut nothing was minted: that one killed it all.
+        if self.nodes.entry(no).is_some_and(|entry| entry.cut(self.head) > entry.newest(reach)) {
+            return false;
+        }
         while let Some(line) = self.nodes.entry(no).and_then(|entry| entry.under(reach).last()).copied() {
             if self.line_lives(line) {
                 return true;
@@ -75,24 +90,25 @@ impl Ledger {
         false
     }
 
-    /// Is anything alive in a line? What is found dead is taken out of it.
+    /// Is anything alive in a line? What is found dead is taken out of it: all at once what was minted before its cut, and
+    /// one by one what expired or was cut by itself.
     fn line_lives(&mut self, no: LineNo) -> bool {
+        let cut = self.cut_of_line(no, self.head);
         while let Some(newest) = self.lines.get(no).and_then(|line| self.issued.get(line.newest)).copied() {
-            if self.lives(&newest) {
+            let fell = newest.rev < cut;
+            if !fell && self.lives_by_itself(&newest) {
                 return true;
             }
             if let Some(line) = self.lines.get_mut(no) {
-                line.newest = newest.before;
+                line.newest = if fell { Place::NONE } else { newest.before };
             }
         }
         false
     }
 
-    /// Could a verifier accept it now, whatever its clock says?
-    fn lives(&self, credential: &Credential) -> bool {
-        credential.exp > self.horizon
-            && self.cut_of_line(credential.line, self.head) <= credential.rev
-            && self.cut_of_one(credential, self.head) <= credential.rev
+    /// Could a verifier accept it now, whatever its clock says, if nothing that its line rests on was cut?
+    fn lives_by_itself(&self, credential: &Credential) -> bool {
+        credential.exp > self.horizon && self.cut_of_one(credential, self.head) <= credential.rev
     }
 
     /// The latest cut, up to a revision, of what a line rests on.

@@ -64,6 +64,7 @@ impl Broker {
         let recorded = self
             .record(mark, Lane::Normal, facts, |facts, now| {
                 let permit = decide(facts, now)?;
+                self.feed.own_ends().room(&call.caller.subject)?;
                 let action = permit.record().action();
                 Ok(Decision::Write(Box::new(Plan::by(call, action, permit))))
             })

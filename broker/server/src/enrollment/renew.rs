@@ -1,6 +1,11 @@
 //! The next identity certificate.
 
-use daypass_core::{Action, Denial, enroll::decide_renewal, event::Nonce, mint::Terms};
+use daypass_core::{
+    Action, Denial,
+    enroll::{Outcome, decide_renewal},
+    event::Nonce,
+    mint::Terms,
+};
 use daypass_issuer::Csr;
 use daypass_store::Lane;
 
@@ -25,6 +30,10 @@ impl Broker {
         let recorded = self
             .record(mark, Lane::Normal, call.facts.clone(), |facts, now| {
                 let outcome = decide_renewal(facts, &call.caller, csr.key(), nonce, &terms, now)?;
+                // An alarm suspends, which is no less an end than others.
+                if let Outcome::Issue { .. } = outcome {
+                    self.feed.own_ends().room(&call.caller.subject)?;
+                }
                 Ok(plan(outcome, None, Action::Renewed, |action, issued| Plan::by(call, action, issued)))
             })
             .await?;

@@ -1,6 +1,9 @@
 //! Who follows, how far each instance of a verifier said it is, and when it was last told that nothing is missing. Known
 //! to this process alone: after a start everybody has to be heard of again.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
@@ -252,121 +255,4 @@ impl Drop for Presence {
 
 fn locked(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
     table.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HOUR: u64 = 3_600_000;
-
-    fn at(millis: u64) -> Timestamp {
-        Timestamp::from_millis(millis)
-    }
-
-    fn name(n: u64) -> Name {
-        format!("api-{n}").parse().unwrap()
-    }
-
-    /// A certificate of an instance that ends an hour after it began.
-    fn shown(n: u64, from: u64) -> Shown {
-        let digest = daypass_credential::Digest::new([0; 32]);
-        Shown {
-            era: daypass_credential::Era::new(1),
-            rev: Revision::new(n),
-            lineage: format!("verifier:api identity:api-{n}").parse().unwrap(),
-            subject: "verifier:api".parse().unwrap(),
-            identity: name(n),
-            audience: None,
-            key: digest,
-            thumbprint: digest,
-            not_before: at(from),
-            expires: at(from + HOUR),
-        }
-    }
-
-    fn acknowledged(revision: u64) -> Acknowledged {
-        Acknowledged {
-            revision: Revision::new(revision),
-            leaf: Hash::empty(),
-            applied_at: at(1),
-            came_at: at(1),
-            key: Vec::new(),
-            signature: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn what_is_known_of_an_instance_only_grows() {
-        let attendance = Attendance::new(at(0));
-        assert!(attendance.of(&name(1)).is_none());
-        let mut presence = attendance.enter(&name(1));
-        assert!(attendance.of(&name(1)).is_none(), "it does not follow yet");
-        presence.follow(&shown(1, 0), true, at(0));
-        let mut other = attendance.enter(&name(1));
-        other.follow(&shown(1, 0), false, at(0));
-        for revision in [7, 9, 8] {
-            other.acknowledged(acknowledged(revision));
-            presence.told(Revision::new(revision));
-        }
-        other.heard(at(20));
-        presence.heard(at(10));
-        drop(other);
-        let instance = attendance.of(&name(1)).unwrap();
-        assert_eq!(instance.acknowledged.unwrap().revision, Revision::new(9));
-        assert_eq!((instance.heard, instance.told), (Some(at(20)), Revision::new(9)));
-        assert_eq!(
-            (instance.streams, instance.observing),
-            (1, false),
-            "one of its streams checked something"
-        );
-        assert_eq!(presence.told_upto(), Revision::new(9));
-        drop(presence);
-        assert_eq!(attendance.of(&name(1)).unwrap().streams, 0);
-    }
-
-    #[test]
-    fn whoever_is_over_is_forgotten_and_nobody_else_is() {
-        let attendance = Attendance::new(at(0));
-        for n in 0..1000 {
-            let mut presence = attendance.enter(&name(n));
-            presence.follow(&shown(n, 0), false, at(0));
-        }
-        let mut stays = attendance.enter(&name(1));
-        stays.follow(&shown(1, 0), false, at(HOUR - 1));
-        attendance.enter(&name(2)).follow(&shown(2, 5), false, at(HOUR - 1));
-        let mut heard = attendance.enter(&name(3));
-        heard.follow(&shown(3, 0), false, at(HOUR - 1));
-        heard.heard(at(HOUR - 1));
-        drop(heard);
-        attendance.enter(&name(4)).follow(&shown(4, HOUR), false, at(HOUR));
-        let known = |table: &Table| table.instances.len();
-        assert_eq!(
-            known(&locked(&attendance.table)),
-            4,
-            "one follows, one may, one is still fresh, one came"
-        );
-        attendance.enter(&name(4)).follow(&shown(4, HOUR), false, at(HOUR + 900_000));
-        assert_eq!(known(&locked(&attendance.table)), 2);
-        assert!(locked(&attendance.table).doors.len() == 1);
-    }
-
-    #[tokio::test]
-    async fn the_fifth_stream_takes_the_place_of_the_first() {
-        let attendance = Attendance::new(at(0));
-        let mut streams: Vec<_> = (0..=STREAMS).map(|_| attendance.enter(&name(1))).collect();
-        let mut first = streams.remove(0);
-        first.displaced().await;
-        drop(first);
-        let mut second = streams.remove(0);
-        let displaced = second.displaced();
-        let still = tokio::select! {
-            biased;
-            () = displaced => false,
-            () = std::future::ready(()) => true,
-        };
-        assert!(still);
-        attendance.enter(&name(2));
-        assert_eq!(locked(&attendance.table).doors.len(), 1);
-    }
 }

@@ -79,7 +79,10 @@ async fn checkpoint(broker: &Arc<Broker>, hello: &Hello) -> Result<(Option<Conti
         let noted = broker.notary.at_hand();
         return Ok((noted.map(|noted| Continued { noted, consistency: Vec::new() }), Revision::ZERO));
     }
-    let continued = broker.checkpoint(&hello.checkpoint).await?;
+    let continued = broker.checkpoint(&hello.checkpoint).await.map_err(|refusal| match refusal {
+        Refusal::BadRequest { why, .. } => Refusal::bad("hello.checkpoint", why),
+        other => other,
+    })?;
     let keys = crate::notary::every_log_key(broker.keys.now().ring());
     let known = Checkpoint::open(hello.checkpoint.as_bytes(), &keys).map_err(Refusal::internal)?;
     Ok((Some(continued), Revision::new(known.checkpoint().root().size)))

@@ -1,7 +1,8 @@
-//! The ledger kept over restarts: a file that says up to where in which log it goes, and is used only where the log has
-//! that leaf there. It is derived, so that what does not fit is left alone and the log followed from its beginning.
+//! The ledger kept over restarts, with what else is followed from the log: a file that says up to where in which log it
+//! goes, and is used only where the log has that leaf there. It is derived, so that what does not fit is left alone and the log followed from its beginning.
 
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     sync::{
@@ -12,7 +13,7 @@ use std::{
 };
 
 use daypass_core::ledger::Ledger;
-use daypass_credential::{Cut, Digest, Era, Revision, Timestamp};
+use daypass_credential::{Cut, Digest, Era, Name, Revision, Timestamp};
 use daypass_issuer::KeyEncryptionKey;
 use daypass_log::Hash;
 use daypass_store::{Store, StoreError};
@@ -39,14 +40,22 @@ pub(super) struct Keeping {
     writing: AtomicBool,
 }
 
-/// The first line of the file; the rest is the ledger.
+/// What is followed from the log.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Kept {
+    pub(super) ledger: Ledger,
+    pub(super) own_ends: BTreeMap<Name, Vec<Timestamp>>,
+}
+
+/// The first line of the file; the rest is what is kept.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Label {
     era: String,
     revision: Revision,
     leaf: String,
-    /// Over all of this and the ledger, under the broker's key.
+    /// Over all of this and what is kept, under the broker's key.
     digest: Digest,
 }
 
@@ -74,7 +83,10 @@ impl Feed {
     ) -> Self {
         let mut feed = Self::new(began);
         let from = match read(&path, store, era, kek).await {
-            Ok(Some((book, recent))) => feed.go_on(book, recent),
+            Ok(Some((book, recent, own_ends))) => {
+                feed.own_ends.go_on(own_ends);
+                feed.go_on(book, recent)
+            }
             Ok(None) => Revision::ZERO,
             Err(error) => {
                 tracing::info!(path = %path.display(), %error, "the ledger is made anew from the log");
@@ -84,6 +96,13 @@ impl Feed {
         let last = Mutex::new((from, Instant::now()));
         feed.keeping = Some(Keeping { path, last, writing: AtomicBool::new(false) });
         feed
+    }
+
+    /// What is followed, as of one place in the log.
+    pub(super) fn copy(&self) -> (Kept, Tip) {
+        let book = self.book.read().unwrap_or_else(PoisonError::into_inner);
+        // Both are written under the one lock.
+        (Kept { ledger: book.ledger.clone(), own_ends: self.own_ends.kept() }, book.tip())
     }
 
     fn go_on(&self, book: Book, recent: Recent) -> Revision {
@@ -101,14 +120,14 @@ async fn read(
     store: &dyn Store,
     era: Era,
     kek: &KeyEncryptionKey,
-) -> Result<Option<(Book, Recent)>, Unfit> {
+) -> Result<Option<(Book, Recent, BTreeMap<Name, Vec<Timestamp>>)>, Unfit> {
     let found = path.to_owned();
     let read = tokio::task::spawn_blocking(move || std::fs::read(found)).await.map_err(io::Error::other)?;
     let file = match read {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         read => read?,
     };
-    let (label, ledger) = open(&file, kek).ok_or(Unfit::Damaged)?;
+    let (label, Kept { ledger, own_ends }) = open(&file, kek).ok_or(Unfit::Damaged)?;
     let leaf = label.leaf.parse().map_err(|_| Unfit::Damaged)?;
     let there = leaves(store, label.revision).await?;
     if label.era != era.to_string() || there != Some(leaf) {
@@ -118,10 +137,10 @@ async fn read(
         return Err(Unfit::Damaged);
     }
     let recent = recent(&ledger, store).await?;
-    Ok(Some((Book { ledger, leaf }, recent)))
+    Ok(Some((Book { ledger, leaf }, recent, own_ends)))
 }
 
-fn open(file: &[u8], kek: &KeyEncryptionKey) -> Option<(Label, Ledger)> {
+fn open(file: &[u8], kek: &KeyEncryptionKey) -> Option<(Label, Kept)> {
     let end = file.iter().position(|byte| *byte == b'\n')?;
     let (label, rest) = file.split_at_checked(end)?;
     let (label, rest): (Label, _) = (serde_json::from_slice(label).ok()?, rest.get(1..)?);
@@ -190,27 +209,19 @@ fn write(broker: &Broker) -> io::Result<()> {
 }
 
 fn write_once(broker: &Broker, keeping: &Keeping) -> io::Result<()> {
-    let (ledger, tip) = {
-        let book = broker.feed.book.read().unwrap_or_else(PoisonError::into_inner);
-        (book.ledger.clone(), book.tip())
-    };
+    let (kept, tip) = broker.feed.copy();
     let last = keeping.last.lock().unwrap_or_else(PoisonError::into_inner).0;
     if tip.revision == last || tip.revision == Revision::ZERO || broker.space.room().is_err() {
         return Ok(());
     }
-    let file = closed(broker.keys.kek(), broker.era, tip, &ledger).map_err(io::Error::other)?;
+    let file = closed(broker.keys.kek(), broker.era, tip, &kept).map_err(io::Error::other)?;
     durable::replace(&keeping.path, &file)?;
     *keeping.last.lock().unwrap_or_else(PoisonError::into_inner) = (tip.revision, Instant::now());
     Ok(())
 }
 
-pub(super) fn closed(
-    kek: &KeyEncryptionKey,
-    era: Era,
-    tip: Tip,
-    ledger: &Ledger,
-) -> serde_json::Result<Vec<u8>> {
-    let body = serde_json::to_vec(ledger)?;
+pub(super) fn closed(kek: &KeyEncryptionKey, era: Era, tip: Tip, kept: &Kept) -> serde_json::Result<Vec<u8>> {
+    let body = serde_json::to_vec(kept)?;
     let (era, leaf) = (era.to_string(), tip.leaf.to_string());
     let digest = digest(kek, &era, tip.revision, &leaf, &body);
     let mut file = serde_json::to_vec(&Label { era, revision: tip.revision, leaf, digest })?;

@@ -15,6 +15,7 @@ mod hello;
 mod kept;
 mod keys;
 mod list;
+mod own_ends;
 mod proof;
 mod recent;
 mod snapshot;
@@ -45,6 +46,7 @@ pub(crate) use self::{
     kept::keep as keep_ledger,
     keys::{Offer, PublishedKey},
     list::Standing,
+    own_ends::OwnEnds,
     worker::keep_feed,
 };
 use self::{kept::Keeping, keys::Cupboard, recent::Recent, snapshot::Shelf};
@@ -84,6 +86,7 @@ pub(crate) struct Feed {
     snapshots: Shelf,
     keys: Cupboard,
     attendance: Attendance,
+    own_ends: OwnEnds,
     /// Instants that the horizon must not pass yet, by a number of their own.
     held: Arc<Mutex<BTreeMap<u64, Timestamp>>>,
     next: AtomicU64,
@@ -131,6 +134,7 @@ impl Feed {
             snapshots: Shelf::default(),
             keys: Cupboard::default(),
             attendance: Attendance::new(began),
+            own_ends: OwnEnds::default(),
             held: Arc::default(),
             next: AtomicU64::default(),
             closing: watch::Sender::new(false),
@@ -159,6 +163,11 @@ impl Feed {
     /// Who follows, and how far they are.
     pub(crate) const fn attendance(&self) -> &Attendance {
         &self.attendance
+    }
+
+    /// What partners ended of their own, and whether more may be opened for them.
+    pub(crate) const fn own_ends(&self) -> &OwnEnds {
+        &self.own_ends
     }
 
     /// Keeps the horizon at or before this instant.

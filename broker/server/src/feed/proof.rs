@@ -29,16 +29,20 @@ pub(super) async fn prove(
     mut heard: watch::Receiver<Option<Heard>>,
     proven: &watch::Sender<Option<Proven>>,
 ) {
+    let mut silent = false;
     while heard.changed().await.is_ok() {
         let Some(newest) = *heard.borrow_and_update() else { continue };
         match head(broker).await {
             Ok(head) => {
+                silent = false;
                 proven.send_replace(Some(Proven { heard: newest, head }));
             }
-            Err(refusal) => {
+            Err(refusal) if !silent => {
+                silent = true;
                 let words = refusal.operator_words().unwrap_or_default();
-                tracing::warn!(reason = %refusal.reason(), words, "a verifier's counter is not answered");
+                tracing::warn!(reason = %refusal.reason(), words, "a verifier's counters are not answered");
             }
+            Err(_) => {}
         }
     }
 }

@@ -8,7 +8,7 @@ use daypass_core::{
     node::{EndedCredential, Identity, Verifier},
 };
 use daypass_credential::{Digest, Era, NodeId, Revision, ScopeSet, Timestamp, Ttl};
-use daypass_log::Hash;
+use daypass_log::{Checkpoint, Hash, Root};
 use daypass_store::{Change, Lane};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     call::Call,
+    notary::{log_key, log_name},
     refusal::Refusal,
     rig::{Rig, write},
     verification::Presented,
@@ -88,13 +89,13 @@ struct Line {
 
 impl Line {
     async fn open(rig: &Rig) -> Self {
-        Self::with(rig, None).await
+        Self::with(rig, None, String::new()).await
     }
 
-    async fn with(rig: &Rig, known: Option<Known>) -> Self {
+    async fn with(rig: &Rig, known: Option<Known>, checkpoint: String) -> Self {
         let (say, said) = mpsc::channel(8);
         let (told, refused) = Follower::start(rig.broker.clone(), call(), (), ReceiverStream::new(said));
-        let (snapshot, checkpoint, key) = (known.is_none(), String::new(), POINT.to_vec());
+        let (snapshot, key) = (known.is_none(), POINT.to_vec());
         let hello = Hello { known, snapshot, checkpoint, key, observing: false };
         let line = Self { say, told, refused };
         line.say(Said::Hello(Box::new(hello))).await;
@@ -217,7 +218,7 @@ async fn a_commit_that_hangs_is_not_told_and_keeps_no_counter_from_its_answer() 
     rig.faults.release();
     let end = ending.await.unwrap().unwrap();
     let (came, head) = line.settle(3).await;
-    assert_eq!((cut(&came), head.revision), (vec!["vendor:acme".to_owned()], end.revision));
+    assert_eq!((cut(&came), head.revision), (vec!["vendor:acme".to_owned()], end));
 }
 
 #[tokio::test]
@@ -304,7 +305,7 @@ async fn a_revision_that_cut_two_is_told_whole_to_who_stopped_between() {
     let at = record(&rig, Action::Written { node: id("vendor:acme") }, puts).await;
     let entry = rig.broker.store.log(Revision::new(at.get() - 1), 1).await.unwrap().remove(0);
     let known = Known { era: Era::new(1), at: Tip { revision: at, leaf: Hash::leaf(&entry.event) } };
-    let mut line = Line::with(&rig, Some(known)).await;
+    let mut line = Line::with(&rig, Some(known), String::new()).await;
     let (came, _) = line.settle(1).await;
     assert!(matches!(came[0], Told::Resumed { .. }));
     assert_eq!(cut(&came), ["vendor:acme", "vendor:globex"]);
@@ -341,7 +342,7 @@ async fn the_ledger_is_kept_and_used_for_the_log_that_it_followed_alone() {
     let first = ended(&rig).await;
     minted(&rig).await;
     broker.feed.followed(head(&rig)).await.unwrap();
-    let (written, tip) = (broker.feed.ledger(Clone::clone), *broker.feed.tip.borrow());
+    let (written, tip) = broker.feed.copy();
     let file = kept::closed(broker.keys.kek(), broker.era, tip, &written).unwrap();
     assert_eq!(open(&path).await.tip.borrow().revision, Revision::ZERO, "there is none yet");
     std::fs::write(&path, &file).unwrap();
@@ -350,7 +351,7 @@ async fn the_ledger_is_kept_and_used_for_the_log_that_it_followed_alone() {
     let again = open(&path).await;
     assert_eq!(*again.tip.borrow(), tip);
     let form = |ledger: &daypass_core::ledger::Ledger| serde_json::to_string(ledger).unwrap();
-    assert_eq!(again.ledger(form), form(&written));
+    assert_eq!(again.ledger(form), form(&written.ledger));
     let page = again.recent(|recent| recent.after(Revision::ZERO, tip.revision, 9)).unwrap();
     let entry = broker.store.log(Revision::new(page[0].cut.at.get() - 1), 1).await.unwrap().remove(0);
     assert_eq!((&page[0].cut.node, page[0].leaf), (&first, Hash::leaf(&entry.event)));
@@ -367,4 +368,50 @@ async fn the_ledger_is_kept_and_used_for_the_log_that_it_followed_alone() {
         std::fs::write(&path, kept::closed(broker.keys.kek(), era, tip, &written).unwrap()).unwrap();
         assert_eq!(open(&path).await.tip.borrow().revision, Revision::ZERO);
     }
+}
+
+/// An echo says that nothing is missing, and an ended key that is still trusted would be: it is gone before the echo comes.
+#[tokio::test]
+async fn a_key_that_was_ended_is_gone_before_the_next_echo() {
+    let rig = rig().await;
+    let mut line = Line::open(&rig).await;
+    line.settle(1).await;
+    let kid = token(&rig).key;
+    let node = NodeId::new(daypass_credential::NodeKind::Key, kid.clone());
+    let stored = rig.broker.store.nodes(&[node]).await.unwrap().remove(0).unwrap();
+    let kids = |came: &[Told]| {
+        came.iter().rev().find_map(|told| match told {
+            Told::Keys { offer, .. } => {
+                Some(offer.all.tokens.iter().map(|key| key.kid.clone()).collect::<Vec<_>>())
+            }
+            _ => None,
+        })
+    };
+    write(&*rig.broker.store, Put { node: stored.node.with_life(Life::Ended), cut: true }, Vec::new()).await;
+    let (came, at) = line.settle(2).await;
+    assert_eq!((kids(&came), at.revision), (Some(Vec::new()), head(&rig)));
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_the_log_does_not_continue_ends_everything() {
+    let mut rig = rig().await;
+    rig.notary.begin(&rig.broker).await;
+    let mut line = Line::open(&rig).await;
+    line.settle(1).await;
+    let keys = rig.broker.keys.now();
+    let (issuer, size) = ("https://t.example", head(&rig).get() + 9);
+    let key = log_key(issuer, keys.ring().audit_key(noon()).unwrap()).unwrap();
+    let root = Root { size, hash: Hash::leaf(b"x") };
+    let signed = Checkpoint::new(&log_name(issuer), root, Era::new(1)).unwrap();
+    let signed = signed.sign(&key, |message| keys.ring().sign_audit(message, noon()).map(|s| s.signature));
+    let note = signed.unwrap().note().to_owned();
+    assert_eq!(
+        Line::with(&rig, None, note.replace("t.example", "u.example")).await.end().await.1,
+        "checkpoint-unknown"
+    );
+    assert_eq!(Line::with(&rig, None, "nothing".to_owned()).await.end().await.1, "bad-request");
+    assert_eq!(Line::with(&rig, None, note).await.end().await.1, "log-older");
+    // Whoever follows hears of it as well.
+    tokio::time::pause();
+    assert_eq!(line.end().await.1, "log-older");
 }

@@ -13,7 +13,7 @@ use daypass_credential::{NodeId, NodeKind, Revision, Timestamp, Ttl};
 use daypass_log::Hash;
 use daypass_store::{Entry, StoreError};
 
-use super::{Feed, Tip, kept::keep_if_due, recent::RecentCut};
+use super::{Feed, Tip, kept::keep_if_due, own_ends::ends_its_own, recent::RecentCut};
 use crate::broker::Broker;
 
 /// How many entries are taken in at once.
@@ -23,7 +23,7 @@ const LONG: u64 = 100_000;
 /// How often the horizon is raised.
 const HORIZON: Duration = Duration::from_secs(5);
 /// How far the horizon stays behind the clock, so that a small step back of it meets no credential below.
-const BEHIND: Ttl = Ttl::seconds(60);
+pub(super) const BEHIND: Ttl = Ttl::seconds(60);
 /// How long to wait after something went wrong.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -112,16 +112,21 @@ impl Followed {
         self.event.puts.iter().any(|put| kinds.contains(&put.node.id().kind))
     }
 
-    /// What it cut of what a verifier's own standing may rest on.
+    /// What it cut of what a verifier's own standing may rest on. An application ends nothing but its own, and does so too
+    /// often for everybody to hear of it.
     fn struck(&self) -> impl Iterator<Item = NodeId> {
         let kinds = [NodeKind::Verifier, NodeKind::Identity, NodeKind::Credential];
-        let cut = self.event.puts.iter().filter(|put| put.cut).map(|put| put.node.id());
+        let others = ends_its_own(&self.event).is_none();
+        let cut = self.event.puts.iter().filter(move |put| others && put.cut).map(|put| put.node.id());
         cut.filter(move |id| kinds.contains(&id.kind))
     }
 }
 
 impl Feed {
-    /// Takes in what came next, and says so: first what there is, then that there is something.
+    /// Takes in what came next, and says so.
+    ///
+    /// INVARIANT (news before place): whoever sees how far the log was followed finds all that there is to tell up to
+    /// there, keys included, since an echo says that nothing is missing. Whoever waits is woken after both.
     fn take(&self, batch: &[Followed]) -> Result<(), Misplaced> {
         let (cuts, tip, taken) = self.write_down(batch);
         let batch = batch.iter().take_while(|one| one.revision <= tip.revision);
@@ -132,12 +137,13 @@ impl Feed {
         }
         let cut = cuts.last().map(|last| last.cut.at);
         self.recent(|recent| recent.extend(cuts));
-        self.tip.send_replace(tip);
         self.news.send_if_modified(|news| {
             news.cut = cut.unwrap_or(news.cut);
             news.keys = keys.unwrap_or(news.keys);
-            cut.is_some() || keys.is_some()
+            false
         });
+        self.tip.send_replace(tip);
+        self.news.send_if_modified(|_| cut.is_some() || keys.is_some());
         if !struck.is_empty() {
             // Without followers nobody hears it.
             let _heard = self.struck.send(struck.into());
@@ -153,6 +159,7 @@ impl Feed {
             match book.ledger.take(one.revision, &one.event) {
                 Ok(fallen) => {
                     book.leaf = one.leaf;
+                    self.own_ends.take(&one.event, &fallen);
                     let relied = fallen.into_iter().filter(|fallen| fallen.reach == Reach::Relied);
                     cuts.extend(
                         relied.map(|one_cut| Arc::new(RecentCut { cut: one_cut.cut, leaf: one.leaf })),
@@ -170,6 +177,7 @@ impl Feed {
         let horizon = {
             let mut book = self.book.write().unwrap_or_else(PoisonError::into_inner);
             book.ledger.forget(to);
+            self.own_ends.forget(book.ledger.horizon());
             book.ledger.horizon()
         };
         self.news.send_if_modified(|news| {

@@ -148,7 +148,12 @@ impl Remote {
     /// With whom it is counted.
     pub(crate) fn who(&self) -> Who {
         match &self.peer {
-            Peer::Known(shown) => Who::Identity(shown.identity.clone(), shown.subject.kind),
+            Peer::Known(shown) => match (shown.subject.kind, shown.behalf()) {
+                (NodeKind::Application, Some(vendor)) => {
+                    Who::Partner(shown.identity.clone(), vendor.name.clone())
+                }
+                (kind, _) => Who::Identity(shown.identity.clone(), kind),
+            },
             Peer::Nobody | Peer::Refused(_) => Who::Stranger(self.address),
         }
     }

@@ -1,8 +1,10 @@
 //! How much may be under way at once: of each caller, and of each method by each kind of caller, so that nobody takes
-//! the place of others. A partner cannot keep the company from ending things (law 8), nor a stranger anybody.
+//! the place of others. A partner cannot keep the company from ending things (law 8), nor one partner another, nor a
+//! stranger anybody.
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -22,6 +24,8 @@ const PER_ADDRESS: usize = 32;
 pub(crate) enum Who {
     /// One identity, over all its connections.
     Identity(Name, NodeKind),
+    /// The same of an application: the identity, and the vendor on whose behalf.
+    Partner(Name, Name),
     /// Everybody at one address whom nobody knows.
     Stranger(IpAddr),
 }
@@ -36,25 +40,48 @@ impl Who {
             Self::Stranger(_) => 0,
             Self::Identity(_, NodeKind::Person) => 1,
             Self::Identity(_, NodeKind::Verifier) => 2,
-            Self::Identity(..) => 3,
+            Self::Identity(..) | Self::Partner(..) => 3,
+        }
+    }
+
+    /// The vendor on whose behalf, of whom there may be many instances.
+    pub(crate) const fn vendor(&self) -> Option<&Name> {
+        match self {
+            Self::Partner(_, vendor) => Some(vendor),
+            Self::Identity(..) | Self::Stranger(_) => None,
         }
     }
 }
 
+/// This part of the places for applications is the most that one vendor takes, with all instances of all its applications.
+pub(crate) const VENDORS_PART: usize = 2;
+
 /// Counts what each has under way.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Tally(Arc<Mutex<HashMap<Who, usize>>>);
+#[derive(Debug)]
+pub(crate) struct Tally<K = Who>(Arc<Mutex<HashMap<K, usize>>>);
+
+impl<K> Clone for Tally<K> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K> Default for Tally<K> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
 
 /// One of those that are counted; it counts no more when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Counted {
-    who: Who,
-    tally: Tally,
+pub(crate) struct Counted<K: Eq + Hash = Who> {
+    who: K,
+    tally: Tally<K>,
 }
 
-impl Tally {
+impl<K: Eq + Hash + Clone> Tally<K> {
     /// Counts one more, unless there are `most` already.
-    pub(crate) fn count(&self, who: Who, most: usize) -> Option<Counted> {
+    pub(crate) fn count(&self, who: K, most: usize) -> Option<Counted<K>> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let under_way = counts.entry(who.clone()).or_default();
         if *under_way >= most {
@@ -66,7 +93,7 @@ impl Tally {
     }
 }
 
-impl Drop for Counted {
+impl<K: Eq + Hash> Drop for Counted<K> {
     fn drop(&mut self) {
         let mut counts = self.tally.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(under_way) = counts.get_mut(&self.who) {
@@ -82,11 +109,14 @@ impl Drop for Counted {
 pub(crate) struct Limits {
     methods: Vec<[Arc<Semaphore>; Who::KINDS]>,
     callers: Tally,
+    /// By the method's place in the table.
+    vendors: Tally<(usize, Name)>,
 }
 
 /// What one call holds while it is under way.
 pub(crate) struct Place {
     _caller: Counted,
+    _vendor: Option<Counted<(usize, Name)>>,
     _method: OwnedSemaphorePermit,
 }
 
@@ -94,7 +124,11 @@ impl Limits {
     /// Nothing is under way yet.
     pub(crate) fn new() -> Self {
         let places = |row: &Row| std::array::from_fn(|_| Arc::new(Semaphore::new(row.at_once)));
-        Self { methods: TABLE.iter().map(places).collect(), callers: Tally::default() }
+        Self {
+            methods: TABLE.iter().map(places).collect(),
+            callers: Tally::default(),
+            vendors: Tally::default(),
+        }
     }
 
     /// A place for a call of the method at this index of the table, if there is one.
@@ -102,11 +136,16 @@ impl Limits {
         // Without a limit nothing passes.
         let semaphore = self.methods.get(method)?.get(who.kind())?.clone();
         let most = match &who {
-            Who::Identity(..) => PER_IDENTITY,
+            Who::Identity(..) | Who::Partner(..) => PER_IDENTITY,
             Who::Stranger(_) => PER_ADDRESS,
         };
+        let part = TABLE.get(method)?.at_once.div_ceil(VENDORS_PART);
+        let vendor = match who.vendor() {
+            Some(vendor) => Some(self.vendors.count((method, vendor.clone()), part)?),
+            None => None,
+        };
         let caller = self.callers.count(who, most)?;
-        Some(Place { _caller: caller, _method: semaphore.try_acquire_owned().ok()? })
+        Some(Place { _caller: caller, _vendor: vendor, _method: semaphore.try_acquire_owned().ok()? })
     }
 }
 
@@ -121,7 +160,11 @@ mod tests {
     }
 
     fn application(n: usize) -> Who {
-        Who::Identity(format!("i{n}").parse().unwrap(), NodeKind::Application)
+        of_vendor(n, &format!("v{n}"))
+    }
+
+    fn of_vendor(n: usize, vendor: &str) -> Who {
+        Who::Partner(format!("i{n}").parse().unwrap(), vendor.parse().unwrap())
     }
 
     #[test]
@@ -133,6 +176,22 @@ mod tests {
         drop(held);
         assert!(limits.place(end(), application(1)).is_some());
         assert!(limits.callers.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn one_vendor_with_many_instances_leaves_others_their_places() {
+        let limits = Limits::new();
+        let all = TABLE[end()].at_once;
+        let held: Vec<Place> = (0..all).filter_map(|n| limits.place(end(), of_vendor(n, "acme"))).collect();
+        assert_eq!(held.len(), all / VENDORS_PART);
+        assert!(limits.place(end(), of_vendor(all, "acme")).is_none());
+        let mint = super::super::table::find("/daypass.v1.CredentialService/MintToken").unwrap().0;
+        assert!(limits.place(mint, of_vendor(all, "acme")).is_some(), "each method by itself");
+        let another = (0..all).filter_map(|n| limits.place(end(), of_vendor(n, "globex")));
+        assert_eq!(another.collect::<Vec<_>>().len(), all / VENDORS_PART);
+        drop(held);
+        assert!(limits.place(end(), of_vendor(all, "acme")).is_some());
+        assert!(limits.vendors.0.lock().unwrap().is_empty() && limits.callers.0.lock().unwrap().is_empty());
     }
 
     #[test]

@@ -13,6 +13,6 @@ mod status;
 mod table;
 
 pub(crate) use gate::{GateLayer, Peer, Remote};
-pub(crate) use limits::{Counted, Tally, Who};
+pub(crate) use limits::{Counted, Tally, VENDORS_PART, Who};
 pub(crate) use services::routes;
 pub(crate) use table::unlisted;

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use daypass_credential::Name;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
@@ -22,7 +23,7 @@ use tonic::transport::server::Connected;
 
 use crate::{
     broker::Broker,
-    grpc::{Counted, Peer, Remote, Tally, Who},
+    grpc::{Counted, Peer, Remote, Tally, VENDORS_PART, Who},
 };
 
 /// How long a handshake may take.
@@ -52,6 +53,7 @@ pub(crate) struct Connection {
 /// What one connection holds while it is open.
 struct Place {
     _counted: Counted,
+    _vendor: Option<Counted<Name>>,
     _kind: OwnedSemaphorePermit,
 }
 
@@ -60,6 +62,8 @@ struct Port {
     acceptor: TlsAcceptor,
     broker: Arc<Broker>,
     tally: Tally,
+    vendors: Tally<Name>,
+    most_of_vendor: usize,
     kinds: [Arc<Semaphore>; Who::KINDS],
     send: mpsc::Sender<io::Result<Connection>>,
 }
@@ -69,10 +73,15 @@ impl Port {
     fn place(&self, who: Who) -> Option<Place> {
         let kind = self.kinds.get(who.kind())?.clone();
         let most = match &who {
-            Who::Identity(..) => PER_IDENTITY,
+            Who::Identity(..) | Who::Partner(..) => PER_IDENTITY,
             Who::Stranger(_) => PER_ADDRESS,
         };
-        Some(Place { _counted: self.tally.count(who, most)?, _kind: kind.try_acquire_owned().ok()? })
+        let vendor = match who.vendor() {
+            Some(vendor) => Some(self.vendors.count(vendor.clone(), self.most_of_vendor)?),
+            None => None,
+        };
+        let counted = self.tally.count(who, most)?;
+        Some(Place { _counted: counted, _vendor: vendor, _kind: kind.try_acquire_owned().ok()? })
     }
 }
 
@@ -88,7 +97,8 @@ pub(crate) fn listen(
     let part = (most / PART).max(1);
     // In the order of `Who::kind`: strangers, persons, verifiers, applications.
     let kinds = [part, part, part, most].map(|places| Arc::new(Semaphore::new(places)));
-    let port = Arc::new(Port { acceptor, broker, tally: Tally::default(), kinds, send });
+    let (tally, vendors, most_of_vendor) = (Tally::default(), Tally::default(), most.div_ceil(VENDORS_PART));
+    let port = Arc::new(Port { acceptor, broker, tally, vendors, most_of_vendor, kinds, send });
     tokio::spawn(accept(listener, port));
     receive
 }

@@ -229,6 +229,7 @@ async fn broker(
         audit,
         feed,
         receipts: Receipts::at(config.data_dir.join("receipts"), era),
+        right_of_way: crate::right_of_way::RightOfWay::default(),
     };
     Ok((broker, worker))
 }

@@ -75,6 +75,9 @@ fn known(reason: &str) -> Option<&'static str> {
         }
         "stale-write" => "`daypass get ID`, look at what changed, and write again",
         "instance-cap" => "end an instance that is not used any more: `daypass end identity:NAME`",
+        "too-many-ended" => {
+            "wait until the instant named; credentials that live briefly (`--ttl`) need not be ended, they expire"
+        }
         "clock-untrusted" => "the broker's operator checks its clock, and then `daypassd clock accept`",
         "checkpoint-unknown" => {
             "check the address; if the broker has begun a new era since, forget the old checkpoint once its operator has \

@@ -1,11 +1,9 @@
 //! What went wrong, in words for the user of a broker.
 
-use std::error::Error as _;
-
-use daypass_sdk::Error;
+use std::error::Error;
 
 /// The causes beside the message, where the message does not say them.
-pub(crate) fn with_cause(error: &Error) -> String {
+pub(crate) fn with_cause(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

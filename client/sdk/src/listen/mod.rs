@@ -8,10 +8,9 @@
 //! - With anything else: [`Listener::accept`].
 //!
 //! The handshake shows that the caller holds the key of a certificate which the audience's CA signed, and nothing else:
-//! whether the credential is good is to be asked with every request ([`Introspector`](crate::Introspector)), with the
-//! certificate from here.
-//!
-//! INVARIANT (no resumption): a resumed handshake would skip the certificate, so there is none.
+//! whether the credential is good is to be asked with every request, with the certificate from here. Who follows the
+//! broker's feed listens with `Listener::verified` and puts a `Gate` (feature `verify`) before the service; who cannot
+//! follow listens with [`Listener::new`] and asks an [`Introspector`](crate::Introspector).
 
 use std::{
     collections::VecDeque,
@@ -23,7 +22,7 @@ use std::{
 
 use rustls::{
     RootCertStore, ServerConfig, crypto,
-    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::{
@@ -34,11 +33,18 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 
-use crate::Error;
+#[cfg(feature = "verify")]
+use crate::verifier::Verifier;
+use crate::{Error, server_tls};
 
 mod connection;
+#[cfg(feature = "verify")]
+mod peer;
 
 pub use connection::{Caller, Connection};
+#[cfg(feature = "verify")]
+pub use peer::peer;
+pub use server_tls::Without;
 
 /// What a port shows and whom it lets in.
 #[derive(Debug)]
@@ -78,16 +84,6 @@ impl Protocols {
     }
 }
 
-/// What to do with callers who show no certificate. One of somebody else's is refused in any case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Without {
-    /// They are refused.
-    #[default]
-    Refuse,
-    /// They are let in, for what needs none: a health check, or tokens that are not bound.
-    LetIn,
-}
-
 /// A port that is listening. It closes when this is dropped, and connections that it handed on stay open.
 pub struct Listener {
     connections: mpsc::Receiver<Connection>,
@@ -98,7 +94,24 @@ pub struct Listener {
 
 /// Changes the terms of a port that is listening.
 #[derive(Clone)]
-pub struct Port(Arc<RwLock<Arc<ServerConfig>>>);
+pub struct Port(Arc<RwLock<Arc<InForce>>>);
+
+/// The terms in force, ready for handshakes.
+struct InForce {
+    config: Arc<ServerConfig>,
+    clients: Clients,
+    protocols: Protocols,
+}
+
+/// Who says which client certificates are good.
+#[derive(Clone)]
+enum Clients {
+    /// CAs that were given once.
+    Roots(Arc<dyn ClientCertVerifier>),
+    /// A verifier, at the handshake and for as long as the connection is open.
+    #[cfg(feature = "verify")]
+    Verified(Verifier, Without),
+}
 
 struct Accepting(JoinHandle<()>);
 
@@ -115,8 +128,32 @@ impl Listener {
     /// # Errors
     /// [`Error::BadInput`] if a root cannot be read, none is given, or certificate and key do not fit together.
     pub fn new(listener: TcpListener, terms: Terms) -> Result<Self, Error> {
+        Self::on(listener, InForce::of(terms)?)
+    }
+
+    /// Accepts connections whose client certificates this verifier finds good, by the CAs that are in use at the moment,
+    /// and closes each when its certificate is cut or expires. While the verifier is cut off for too long nobody new is
+    /// let in; connections that are open stay, and each request over them is refused by itself
+    /// ([`Gate`](crate::verifier::Gate), [`Connection::check`]).
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] if certificate and key do not fit together.
+    #[cfg(feature = "verify")]
+    pub fn verified(
+        listener: TcpListener,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        verifier: &Verifier,
+        protocols: Protocols,
+        without: Without,
+    ) -> Result<Self, Error> {
+        let clients = Clients::Verified(verifier.clone(), without);
+        Self::on(listener, InForce::new(chain, key, clients, protocols)?)
+    }
+
+    fn on(listener: TcpListener, terms: InForce) -> Result<Self, Error> {
         let address = listener.local_addr().map_err(|_| Error::Unable("tell where it listens"))?;
-        let port = Port(Arc::new(RwLock::new(Arc::new(config(terms)?))));
+        let port = Port(Arc::new(RwLock::new(Arc::new(terms))));
         let (send, connections) = mpsc::channel(WAITING);
         let _accepting = Accepting(tokio::spawn(accept(listener, port.clone(), send)));
         Ok(Self { connections, address, port, _accepting })
@@ -155,30 +192,76 @@ impl Port {
     /// has another CA. Those that are open stay as they are.
     ///
     /// # Errors
-    /// [`Error::BadInput`] as with [`Listener::new`]; then nothing changes.
+    /// [`Error::BadInput`] as with [`Listener::new`], and if a verifier says whom this port takes: then
+    /// [`Port::replace_server`] is meant. Nothing changes then.
     pub fn replace(&self, terms: Terms) -> Result<(), Error> {
-        let next = Arc::new(config(terms)?);
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = next;
+        match &self.in_force().clients {
+            Clients::Roots(_) => {}
+            #[cfg(feature = "verify")]
+            Clients::Verified(..) => {
+                return Err(Error::BadInput("the CAs of this port are those of its verifier".into()));
+            }
+        }
+        self.put(InForce::of(terms)?);
         Ok(())
     }
 
-    fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+    /// New connections are shown this certificate of the server's; whom the port takes stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] if certificate and key do not fit together; then nothing changes.
+    pub fn replace_server(
+        &self,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<(), Error> {
+        let now = self.in_force();
+        self.put(InForce::new(chain, key, now.clients.clone(), now.protocols)?);
+        Ok(())
+    }
+
+    fn put(&self, terms: InForce) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(terms);
+    }
+
+    fn in_force(&self) -> Arc<InForce> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-fn config(terms: Terms) -> Result<ServerConfig, Error> {
-    let provider = Arc::new(crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|_| Error::Unable("speak TLS 1.3"))?
-        .with_client_cert_verifier(clients(&terms.roots, terms.without)?)
-        .with_single_cert(terms.chain, terms.key)
-        .map_err(|_| Error::BadInput("the server's certificate and its key do not fit together".into()))?;
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
-    config.alpn_protocols = terms.protocols.alpn();
-    Ok(config)
+impl InForce {
+    fn of(terms: Terms) -> Result<Self, Error> {
+        let Terms { chain, key, roots, without, protocols } = terms;
+        Self::new(chain, key, Clients::Roots(clients(&roots, without)?), protocols)
+    }
+
+    fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        clients: Clients,
+        protocols: Protocols,
+    ) -> Result<Self, Error> {
+        let mut config = match &clients {
+            Clients::Roots(roots) => server_tls::config(Arc::clone(roots), chain, key)?,
+            #[cfg(feature = "verify")]
+            Clients::Verified(verifier, without) => {
+                crate::verifier::server_config(chain, key, verifier, *without)?
+            }
+        };
+        config.alpn_protocols = protocols.alpn();
+        Ok(Self { config: Arc::new(config), clients, protocols })
+    }
+
+    async fn handshake(&self, socket: TcpStream, address: SocketAddr) -> Option<Connection> {
+        let _best_effort = socket.set_nodelay(true);
+        let accept = TlsAcceptor::from(Arc::clone(&self.config)).accept(socket);
+        let stream = tokio::time::timeout(HANDSHAKE, accept).await.ok()?.ok()?;
+        match &self.clients {
+            Clients::Roots(_) => Some(Connection::new(stream, address)),
+            #[cfg(feature = "verify")]
+            Clients::Verified(verifier, _) => Connection::guarded(stream, address, verifier),
+        }
+    }
 }
 
 fn clients(
@@ -219,21 +302,15 @@ async fn accept(listener: TcpListener, port: Port, send: mpsc::Sender<Connection
         {
             oldest.abort();
         }
-        let (acceptor, send) = (port.acceptor(), send.clone());
+        let (terms, send) = (port.in_force(), send.clone());
         let handshake = tokio::spawn(async move {
-            if let Some(connection) = handshake(socket, address, acceptor).await {
+            if let Some(connection) = terms.handshake(socket, address).await {
                 // Nobody to take it means that the port is closed.
                 let _closed = send.send(connection).await;
             }
         });
         under_way.push_back(handshake.abort_handle());
     }
-}
-
-async fn handshake(socket: TcpStream, address: SocketAddr, acceptor: TlsAcceptor) -> Option<Connection> {
-    let _best_effort = socket.set_nodelay(true);
-    let stream = tokio::time::timeout(HANDSHAKE, acceptor.accept(socket)).await.ok()?.ok()?;
-    Some(Connection::new(stream, address))
 }
 
 /// How long a handshake may take.
@@ -285,3 +362,5 @@ impl fmt::Debug for Port {
 
 #[cfg(test)]
 mod tests;
+#[cfg(all(test, feature = "verify"))]
+mod verified_tests;

@@ -11,7 +11,7 @@ mod known;
 mod memory;
 mod prove;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use export::Export;
 pub use fault::LogFault;
@@ -72,7 +72,7 @@ pub(crate) async fn get_checkpoint(
 }
 
 /// The hashes of a proof.
-fn hashes(wire: &[bytes::Bytes]) -> Result<Vec<Hash>, Error> {
+pub(crate) fn hashes(wire: &[bytes::Bytes]) -> Result<Vec<Hash>, Error> {
     let hashes = wire.iter().map(|bytes| <[u8; Hash::LEN]>::try_from(bytes.as_ref()).map(Hash::new));
     hashes.collect::<Result<_, _>>().map_err(|_| Error::BadAnswer("a hash of a proof has not 32 bytes"))
 }

@@ -1,49 +1,219 @@
 //! Checking credentials without asking: a verifier follows the broker's feed and judges by itself, request by request.
+//!
+//! `follow.rs` is the task that follows, `turn.rs` one stream of it, `stream.rs` and `wire.rs` what goes over the wire;
+//! `signer.rs` acknowledges, `memory.rs` keeps what the next process begins with. What is decided by it all, and how a
+//! stream is believed, lies in `daypass-verifier`.
+//!
+//! For services: `gate/` judges requests, `tls.rs` handshakes, `guarded.rs` connections; `vigil.rs` waits beside what is
+//! open until its `basis.rs` is good no more.
 
+mod basis;
 mod clock;
+mod follow;
+#[cfg(test)]
+pub(crate) mod forge;
+mod gate;
+mod guarded;
+mod lost;
+mod memory;
+mod news;
+mod options;
+mod signer;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod turn;
+mod vigil;
+mod wire;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use daypass_credential::{Name, Scope};
-use daypass_verifier::View;
-pub use daypass_verifier::{Certificate, Refused, Token};
-use tokio::sync::watch;
+#[cfg(test)]
+use daypass_credential::Name;
+use daypass_credential::{NodeKind, Scope, Ttl};
+use daypass_verifier::Feed;
+pub use daypass_verifier::{
+    Certificate, FeedError, KeyChange, MAX_TOKEN, Moment, Position, Refused, Token, View,
+};
+use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 
-use crate::Error;
+use crate::{Connection, Error};
 pub(crate) use clock::{Clock, SystemClock};
+use follow::{Follower, Keeping, follow};
+pub use gate::{Answering, Denied, Gate, Gated, Granted, GuardedBody, Need, Peer, PeerOf};
+pub use guarded::Guarded;
+#[cfg(feature = "listen")]
+pub(crate) use guarded::Standing;
+pub use lost::Lost;
+use memory::Place;
+pub use news::{News, Watch};
+pub use options::Options;
+use signer::Signer;
+pub use tls::{ClientCertificates, server_config};
+pub use wire::Malformed;
+
+pub use crate::server_tls::Without;
 
 /// Checks tokens and client certificates for some audiences, by what a broker pushes. Copies share it. Its checks never
 /// wait, and refuse once nothing was heard for longer than the audience allows.
 #[derive(Clone)]
 pub struct Verifier {
     inner: Arc<Inner>,
+    /// Follows for as long as there is a copy; nobody does for a verifier that is fed by hand.
+    task: Option<Arc<Task>>,
 }
 
-/// What the copies share.
+/// What the copies share with the task that follows.
 struct Inner {
     check: daypass_verifier::Verifier,
+    /// A limit of this verifier's own.
+    staleness: Option<Ttl>,
     clock: Arc<dyn Clock>,
+    watch: Watch,
+    /// Moves with each view.
+    views: watch::Sender<u64>,
     /// Moves when what was good may be good no more: with cuts, keys, horizon or era, and not with each proof of freshness.
     moved: watch::Sender<u64>,
 }
 
+/// The task that follows. It ends when this is dropped, or before if it is told to.
+struct Task {
+    wanted: watch::Sender<bool>,
+    handle: Mutex<Option<JoinHandle<()>>>,
+}
+
 impl Verifier {
-    /// One that nothing feeds yet.
+    /// Follows the broker at the end of this connection, which has to be a verifier's, for as long as there is a copy of
+    /// this. It begins without knowing anything, and refuses everything until then: see [`Verifier::ready`]. The connection
+    /// is best a [`Keeper`](crate::Keeper)'s, who renews the identity.
+    ///
+    /// How far the log was followed is kept in the [`Home`](crate::Home) of the identity, as `feed.toml`, so that the next
+    /// process goes no further back.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] if somebody else is at the end of the connection, if the key of the identity is not on P-256, or
+    /// if `feed.toml` is damaged; [`Error::BadAnswer`] if the certificate is none of a broker's; [`Error::Files`];
+    /// [`Error::Unable`] outside of a tokio runtime.
+    pub fn start(connection: &Connection, options: &Options) -> Result<Self, Error> {
+        Self::start_by(connection, options, Arc::new(SystemClock))
+    }
+
+    fn start_by(connection: &Connection, options: &Options, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        connection.demand(NodeKind::Verifier)?;
+        Signer::of(connection.current().identity())?;
+        let runtime =
+            Handle::try_current().map_err(|_| Error::Unable("follow a broker outside of a runtime"))?;
+        let place = Place::beside(&connection.ask().memory);
+        let verifier = Self::unfed(options, clock);
+        let follower = Follower {
+            connection: connection.clone(),
+            inner: Arc::clone(&verifier.inner),
+            feed: Feed::new(place.read()?),
+            observing: options.observing,
+            watch: options.watch.clone(),
+            keeping: Keeping::at(place),
+        };
+        let (wanted, waiting) = watch::channel(true);
+        let handle = Mutex::new(Some(runtime.spawn(follow(follower, waiting))));
+        Ok(Self { task: Some(Arc::new(Task { wanted, handle })), ..verifier })
+    }
+
+    /// One that nothing feeds yet, for tests to feed.
+    #[cfg(test)]
     pub(crate) fn new(
         audiences: impl IntoIterator<Item = Name>,
         options: &daypass_verifier::Options,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
-        let check = daypass_verifier::Verifier::new(audiences, options);
-        let check = check.map_err(|error| Error::BadInput(error.to_string()))?;
-        Ok(Self { inner: Arc::new(Inner { check, clock, moved: watch::Sender::new(0) }) })
+        let daypass_verifier::Options { remembered, staleness } = *options;
+        let options = Options { remembered, staleness, ..Options::of(audiences) };
+        if options.audiences.is_empty() {
+            return Err(Error::BadInput("a verifier checks for at least one audience".to_owned()));
+        }
+        Ok(Self::unfed(&options, clock))
+    }
+
+    fn unfed(options: &Options, clock: Arc<dyn Clock>) -> Self {
+        let inner = Inner {
+            check: options.check(),
+            staleness: options.staleness,
+            clock,
+            watch: options.watch.clone(),
+            views: watch::Sender::new(0),
+            moved: watch::Sender::new(0),
+        };
+        Self { inner: Arc::new(inner), task: None }
     }
 
     /// Puts a view in force. `moves` says whether what was good may be good no more.
+    #[cfg(test)]
     pub(crate) fn apply(&self, view: Arc<View>, moves: bool) {
-        self.inner.check.apply(view);
-        if moves {
-            self.inner.moved.send_modify(|times| *times = times.wrapping_add(1));
+        self.inner.apply(view, moves);
+    }
+
+    /// Waits until the broker has shown that nothing is missing, recently enough for every audience.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] if an audience was named that this verifier is not registered for, or if it is registered for none.
+    pub async fn ready(&self) -> Result<(), Error> {
+        let mut views = self.inner.views.subscribe();
+        loop {
+            if self.is_fresh() {
+                return self.inner.registered();
+            }
+            let moved = views.changed().await;
+            moved.map_err(|_| Error::Unable("follow the broker: the program is ending"))?;
+        }
+    }
+
+    /// Has the broker shown recently enough for every audience that nothing is missing?
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.refuses_in().is_some_and(|left| !left.is_zero())
+    }
+
+    /// How long ago the broker last showed that nothing is missing, counted from when it was asked; none if it never did.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        self.inner.check.view()?.age(self.inner.clock.moment()).map(Duration::from_millis)
+    }
+
+    /// After how long the first of the audiences is refused, if nothing more is heard; nothing if it is so already, none if
+    /// nothing was ever heard.
+    #[must_use]
+    pub fn refuses_in(&self) -> Option<Duration> {
+        let age = self.age()?;
+        // Without any audience nothing could be accepted.
+        let limit = self.inner.limit().map_or(0, Ttl::as_millis);
+        Some(Duration::from_millis(limit).saturating_sub(age))
+    }
+
+    /// Up to where in the log every cut is in force; none if nothing is known yet.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        self.inner.check.view().map(|view| view.position())
+    }
+
+    /// What is in force; none if nothing is known yet.
+    #[must_use]
+    pub fn view(&self) -> Option<Arc<View>> {
+        self.inner.check.view()
+    }
+
+    /// Stops following, once what the next process begins with is written down. Copies refuse from when they are stale.
+    pub async fn close(self) {
+        if let Some(task) = &self.task {
+            task.wanted.send_replace(false);
+            let handle = task.handle.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(handle) = handle {
+                // It may be gone with its runtime.
+                let _ended = handle.await;
+            }
         }
     }
 
@@ -58,7 +228,7 @@ impl Verifier {
         shown: Option<&Certificate>,
         wanted: &[Scope],
     ) -> Result<Token, Refused> {
-        self.inner.check.check_token(token, shown, wanted, self.inner.clock.moment())
+        self.inner.told(self.inner.check.check_token(token, shown, wanted, self.inner.clock.moment()))
     }
 
     /// Is a token that was good before still good?
@@ -71,7 +241,7 @@ impl Verifier {
         shown: Option<&Certificate>,
         wanted: &[Scope],
     ) -> Result<(), Refused> {
-        self.inner.check.check_token_again(token, shown, wanted, self.inner.clock.moment())
+        self.inner.told(self.inner.check.check_token_again(token, shown, wanted, self.inner.clock.moment()))
     }
 
     /// What a client certificate says, whose key the connection's handshake proved. This is no verdict.
@@ -87,13 +257,62 @@ impl Verifier {
     /// # Errors
     /// Why not.
     pub fn check_certificate(&self, certificate: &Certificate) -> Result<(), Refused> {
-        self.inner.check.check_certificate(certificate, self.inner.clock.moment())
+        self.inner.told(self.inner.check.check_certificate(certificate, self.inner.clock.moment()))
     }
 
     /// Moves when what was good may be good no more; whoever keeps something open by an earlier verdict asks again then.
     #[must_use]
     pub fn moved(&self) -> watch::Receiver<u64> {
         self.inner.moved.subscribe()
+    }
+}
+
+impl Inner {
+    /// The verdict on what was let in before, which nobody counts.
+    fn still(
+        &self,
+        token: Option<&Token>,
+        shown: Option<&Certificate>,
+        wanted: &[Scope],
+    ) -> Result<(), Refused> {
+        let now = self.clock.moment();
+        // A token that is bound to no certificate still came over a connection that rests on one.
+        shown.map_or(Ok(()), |shown| self.check.check_certificate(shown, now))?;
+        token.map_or(Ok(()), |token| self.check.check_token_again(token, shown, wanted, now))
+    }
+
+    fn apply(&self, view: Arc<View>, moves: bool) {
+        self.check.apply(view);
+        self.views.send_modify(|times| *times = times.wrapping_add(1));
+        if moves {
+            self.moved.send_modify(|times| *times = times.wrapping_add(1));
+        }
+    }
+
+    /// The strictest staleness limit of what is checked; none if nothing is, or nothing is known yet.
+    fn limit(&self) -> Option<Ttl> {
+        let view = self.check.view()?;
+        let checked = |name: &_| self.check.audiences().is_none_or(|named| named.contains(name));
+        let limits = view.bundle().audiences().filter(|(name, _)| checked(name)).map(|(_, limit)| limit);
+        limits.min().map(|limit| self.staleness.map_or(limit, |own| own.min(limit)))
+    }
+
+    /// Are there keys for what is to be checked?
+    fn registered(&self) -> Result<(), Error> {
+        let Some(view) = self.check.view() else { return Ok(()) };
+        let missing = |name: &&_| view.bundle().staleness(name).is_none();
+        match self.check.audiences().and_then(|named| named.iter().find(missing)) {
+            Some(name) => Err(Error::BadInput(format!(
+                "this verifier is not registered for audience `{name}`, or that is ended: nothing for it is accepted"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// The same verdict, told. Nothing is made for that.
+    fn told<T>(&self, verdict: Result<T, Refused>) -> Result<T, Refused> {
+        self.watch.tell(&News::Checked { refused: verdict.as_ref().err() });
+        verdict
     }
 }
 

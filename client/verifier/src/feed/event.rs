@@ -31,7 +31,8 @@ pub enum Event {
         /// How many cuts were in it.
         cuts: u64,
     },
-    /// No snapshot: the broker has the leaf that was named, and what follows is what came after it.
+    /// No snapshot: the broker has the leaf that was named. What follows begins with all cuts of that very revision, since
+    /// the stream before may have broken between two of them, and with the keys, which may be others by now.
     Resumed {
         /// The life of the log.
         era: Era,

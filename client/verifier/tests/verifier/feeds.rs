@@ -135,6 +135,22 @@ fn a_resumption_goes_on_from_the_place_that_was_named() {
     check(&rig, &der, Some(151));
 }
 
+/// One commit may cut several nodes and change keys, and a stream may break between them. So all of the place that was
+/// named comes again, the first of it included.
+#[test]
+fn what_a_stream_broke_off_within_a_commit_comes_after_the_resumption() {
+    let (broker, mut rig, der) = known();
+    rig.cut("vendor:other", 150).unwrap();
+    rig.feed.disconnected();
+    rig.feed.connected();
+    rig.take(Event::Resumed { era: ERA, at: place(150) }).unwrap();
+    rig.cut("vendor:other", 150).unwrap();
+    rig.cut("vendor:acme", 150).unwrap();
+    check(&rig, &der, Some(150));
+    assert_eq!(rig.keys(real(&broker), 150), Ok(false), "the keys that are known");
+    rig.refresh(150, at(1)).unwrap();
+}
+
 #[test]
 fn a_resumption_elsewhere_is_refused() {
     let check_resumed = |era, at: Position, expected: FeedError| {
@@ -266,6 +282,22 @@ fn what_a_process_remembers_holds_for_the_next_one() {
     rig.snapshot(Published { era: Era::new(8), ..published(&[], &[("billing", &ca)]) }, 5, Vec::new(), 0)
         .unwrap();
     assert_eq!(rig.feed.memory().unwrap().former, [Era::new(3), ERA]);
+}
+
+#[test]
+fn a_verifier_never_goes_back_whoever_feeds_it() {
+    let (broker, mut rig, der) = known();
+    let before = rig.verifier.view().unwrap();
+    rig.cut("vendor:acme", 150).unwrap();
+    rig.verifier.apply(before);
+    check(&rig, &der, Some(150));
+    // A second feed of the same verifier, over a broker that lags.
+    rig.feed = Feed::new(None);
+    rig.feed.connected();
+    rig.snapshot(real(&broker), 149, Vec::new(), 0).unwrap();
+    rig.refresh(149, at(1)).unwrap();
+    check(&rig, &der, Some(150));
+    assert_eq!(rig.verifier.view().unwrap().position(), place(150));
 }
 
 #[test]

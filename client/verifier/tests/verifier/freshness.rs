@@ -45,6 +45,19 @@ fn fresh_until_the_limit_and_not_at_it() {
 }
 
 #[test]
+fn how_long_it_stays_fresh_is_told_to_the_millisecond() {
+    let mut known = Known::new();
+    let fresh_for = |known: &Known, millis| known.rig.verifier.fresh_for(&name("billing"), at(millis));
+    assert_eq!(fresh_for(&known, 0), LIMIT);
+    assert_eq!(fresh_for(&known, LIMIT - 1), 1);
+    assert_eq!(fresh_for(&known, LIMIT), 0);
+    assert_eq!(known.rig.verifier.fresh_for(&name("unknown"), at(0)), 0);
+    let counter = known.rig.feed.ask(at(LIMIT)).unwrap();
+    known.echo(counter).unwrap();
+    assert_eq!(fresh_for(&known, LIMIT + 1), LIMIT - 1);
+}
+
+#[test]
 fn freshness_counts_from_when_the_counter_was_sent() {
     let mut known = Known::new();
     let counter = known.rig.feed.ask(at(10_000)).unwrap();

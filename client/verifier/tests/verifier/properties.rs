@@ -21,8 +21,11 @@ enum Step {
         vendors: Vec<u8>,
         secs: u64,
     },
-    /// A vendor is ended.
-    Cut(u8),
+    /// Vendors are ended by one commit, which may end the token key as well.
+    Cut {
+        vendors: Vec<u8>,
+        key: bool,
+    },
     /// A credential is ended by itself: the one so many before the last.
     CutOne(usize),
     /// The broker raises its horizon to its own time.
@@ -52,10 +55,10 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let vendors = proptest::sample::subsequence(vec![0u8, 1, 2], 1..=3);
+    let some = |many| proptest::sample::subsequence(vec![0u8, 1, 2], many);
     prop_oneof![
-        8 => (vendors, 1u64..120).prop_map(|(vendors, secs)| Step::Mint { vendors, secs }),
-        4 => (0u8..3).prop_map(Step::Cut),
+        8 => (some(1..=3), 1u64..120).prop_map(|(vendors, secs)| Step::Mint { vendors, secs }),
+        4 => (some(1..=2), prop::bool::weighted(0.1)).prop_map(|(vendors, key)| Step::Cut { vendors, key }),
         2 => (0usize..4).prop_map(Step::CutOne),
         2 => Just(Step::Forget),
         1 => any::<bool>().prop_map(|end| Step::Rotate { end }),
@@ -119,14 +122,26 @@ impl World {
     fn step(&mut self, step: Step) {
         match step {
             Step::Mint { vendors, secs } => self.mint(&vendors, secs),
-            Step::Cut(n) => self.cut(vendor(n)),
+            Step::Cut { vendors, key } => {
+                self.broker.head += 1;
+                vendors.into_iter().for_each(|n| self.cut(vendor(n)));
+                if key {
+                    self.rotate(true);
+                }
+            }
             Step::CutOne(back) => {
                 let ours = self.minted.iter().rev().filter(|minted| minted.era == self.broker.era);
                 let node = ours.map(|minted| NodeId::credential(Revision::new(minted.rev))).nth(back);
-                node.into_iter().for_each(|node| self.cut(node));
+                if let Some(node) = node {
+                    self.broker.head += 1;
+                    self.cut(node);
+                }
             }
             Step::Forget => self.broker.horizon = self.broker.horizon.max(self.secs()),
-            Step::Rotate { end } => self.rotate(end),
+            Step::Rotate { end } => {
+                self.broker.head += 1;
+                self.rotate(end);
+            }
             Step::Connect { lag, snapshot } => self.connect(lag, snapshot),
             Step::Disconnect => self.disconnect(),
             Step::Ask => {
@@ -181,8 +196,8 @@ impl World {
         });
     }
 
+    /// The newest commit cuts this.
     fn cut(&mut self, node: NodeId) {
-        self.broker.head += 1;
         let at = self.broker.head;
         let until = self.broker.latest.get(&node).copied().unwrap_or(0);
         // A cut under which nothing live was minted is not sent.
@@ -195,7 +210,6 @@ impl World {
     }
 
     fn rotate(&mut self, end: bool) {
-        self.broker.head += 1;
         self.broker.add_key();
         let gone = if end { Some(self.broker.keys.remove(0)) } else { None };
         self.broker.changes.push((self.broker.head, Change::Keys(self.broker.keys.clone())));
@@ -227,7 +241,8 @@ impl World {
             Some(at) if !hello.snapshot && !snapshot => {
                 let resumed = Event::Resumed { era: Era::new(self.broker.era), at };
                 self.down.push_back((resumed, Vec::new()));
-                at.revision.get()
+                // Of the place that was named, a part may have come.
+                at.revision.get() - 1
             }
             known => {
                 let at = self.broker.head.saturating_sub(lag).max(1);
@@ -284,10 +299,30 @@ impl World {
             Event::SnapshotEnd { .. } => self.arrive_whole(),
             other => {
                 if let Some(arrived) = &mut self.arrived {
-                    arrived.take(other, keys, &self.sent);
+                    arrived.take(other.clone(), keys, &self.sent);
+                }
+                if let Event::Echo(echo) = other {
+                    self.check_whole(echo.head.revision.get());
                 }
             }
         }
+    }
+
+    /// Whoever takes in an echo has all that the broker did up to its head.
+    fn check_whole(&self, head: u64) {
+        let arrived = self.arrived.as_ref().expect("an echo comes after a snapshot");
+        let changes = self.broker.changes.iter().filter(|(rev, _)| *rev <= head);
+        let mut keys = None;
+        for (rev, change) in changes {
+            match change {
+                Change::Cut(cut) => {
+                    let over = cut.until.as_secs() <= arrived.horizon;
+                    assert!(over || arrived.cuts.contains(cut), "the cut at {rev} never came");
+                }
+                Change::Keys(now) => keys = Some(now),
+            }
+        }
+        assert!(keys.is_none_or(|keys| *keys == arrived.keys), "the keys never came");
     }
 
     fn arrive_whole(&mut self) {
@@ -351,6 +386,27 @@ proptest! {
         for step in steps {
             world.step(step);
             world.check()?;
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_breaks_between_two_cuts_of_a_commit_loses_none() {
+    let mut world = World::new();
+    let begun = [
+        Step::Connect { lag: 0, snapshot: true },
+        Step::Deliver(9),
+        Step::Mint { vendors: vec![0, 1], secs: 60 },
+        Step::Cut { vendors: vec![0, 1], key: true },
+        Step::Serve,
+    ];
+    let goes_on = [Step::Connect { lag: 0, snapshot: false }, Step::Ask, Step::Serve, Step::Deliver(9)];
+    // One of them has arrived, or both, or the keys as well.
+    for arrived in 1..=3 {
+        let steps = begun.iter().cloned().chain([Step::Deliver(arrived)]).chain(goes_on.iter().cloned());
+        for step in steps {
+            world.step(step);
+            world.check().unwrap();
         }
     }
 }

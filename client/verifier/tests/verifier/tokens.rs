@@ -267,3 +267,21 @@ fn an_audience_that_the_broker_does_not_have_is_refused() {
     rig.keys(Published { audiences: payroll, ..published(&[("k1", &signer)], &[]) }, 101).unwrap();
     assert_eq!(rig.show(&token, None, at(1)).map(drop), Err(Refused::OtherAudience));
 }
+
+#[test]
+fn without_named_audiences_all_those_that_there_are_keys_for_are_checked() {
+    let signer = Signer::new(Algorithm::Es256);
+    let mut rig = trusting(&signer);
+    rig.verifier = daypass_verifier::Verifier::of_all(&daypass_verifier::Options::default());
+    let keys = |audiences| Published { audiences, ..published(&[("k1", &signer)], &[]) };
+    let [billing, payroll] = ["billing", "payroll"].map(|audience| {
+        let claims = claims().replace("billing", audience);
+        signer.token(&signer.header("k1"), &claims)
+    });
+    rig.keys(keys(vec![audience("billing")]), 101).unwrap();
+    rig.show(&billing, None, at(1)).unwrap();
+    assert_eq!(rig.show(&payroll, None, at(1)).map(drop), Err(Refused::OtherAudience));
+    rig.keys(keys(vec![audience("payroll")]), 102).unwrap();
+    rig.show(&payroll, None, at(1)).unwrap();
+    assert_eq!(rig.show(&billing, None, at(1)).map(drop), Err(Refused::OtherAudience));
+}

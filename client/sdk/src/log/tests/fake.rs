@@ -22,36 +22,36 @@ use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, transport::Server};
+use tonic::{Request, Response, Status, service::Routes, transport::Server};
 
 use crate::{Address, Identity, KnownLog, PrivateKey, files, identity::Held, log::Memory, pem, tls};
 
-pub(super) const ORIGIN: &str = "broker.example/log";
-pub(super) const ERA: Era = Era::new(0xab);
+pub(crate) const ORIGIN: &str = "broker.example/log";
+pub(crate) const ERA: Era = Era::new(0xab);
 
 /// A log, and who signs for it.
 #[derive(Clone)]
-pub(super) struct Log {
-    pub(super) entries: Vec<Vec<u8>>,
-    pub(super) origin: &'static str,
-    pub(super) era: Era,
-    pub(super) seed: u8,
+pub(crate) struct Log {
+    pub(crate) entries: Vec<Vec<u8>>,
+    pub(crate) origin: &'static str,
+    pub(crate) era: Era,
+    pub(crate) seed: u8,
 }
 
 impl Log {
-    pub(super) fn of(size: u64) -> Self {
+    pub(crate) fn of(size: u64) -> Self {
         let entries = (0..size).map(|number| format!("{{\"n\":{number}}}").into_bytes()).collect();
         Self { entries, origin: ORIGIN, era: ERA, seed: 7 }
     }
 
     /// As many entries, the third of which is another.
-    pub(super) fn forked(size: u64) -> Self {
+    pub(crate) fn forked(size: u64) -> Self {
         let mut log = Self::of(size);
         log.entries[2] = b"{\"n\":\"another\"}".to_vec();
         log
     }
 
-    pub(super) fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.entries.len() as u64
     }
 
@@ -59,26 +59,26 @@ impl Log {
         Ed25519KeyPair::from_seed_unchecked(&[self.seed; 32]).unwrap()
     }
 
-    pub(super) fn key(&self) -> VerifierKey {
+    pub(crate) fn key(&self) -> VerifierKey {
         VerifierKey::new(self.origin, self.pair().public_key().as_ref().try_into().unwrap()).unwrap()
     }
 
-    pub(super) fn root(&self, size: u64) -> Root {
+    pub(crate) fn root(&self, size: u64) -> Root {
         let mut tree = Frontier::new();
         self.entries[..usize::try_from(size).unwrap()].iter().for_each(|entry| tree.append(entry));
         tree.root()
     }
 
-    pub(super) fn signed(&self, root: Root) -> SignedCheckpoint {
+    pub(crate) fn signed(&self, root: Root) -> SignedCheckpoint {
         let sign = |text: &[u8]| Ok::<_, Infallible>(self.pair().sign(text).as_ref().try_into().unwrap());
         Checkpoint::new(self.origin, root, self.era).unwrap().sign(&self.key(), sign).unwrap()
     }
 
-    pub(super) fn checkpoint(&self) -> SignedCheckpoint {
+    pub(crate) fn checkpoint(&self) -> SignedCheckpoint {
         self.signed(self.root(self.size()))
     }
 
-    pub(super) fn known(&self, size: u64) -> KnownLog {
+    pub(crate) fn known(&self, size: u64) -> KnownLog {
         KnownLog::new(self.key(), self.signed(self.root(size)).note(), Timestamp::from_secs(1)).unwrap()
     }
 
@@ -93,42 +93,47 @@ impl Log {
         tiles
     }
 
-    pub(super) fn consistency(&self, from: u64) -> Vec<Hash> {
+    pub(crate) fn consistency(&self, from: u64) -> Vec<Hash> {
         proof::consistency(&self.tiles(), from, self.size()).unwrap()
     }
 
-    pub(super) fn inclusion(&self, index: u64) -> Vec<Hash> {
+    pub(crate) fn inclusion(&self, index: u64) -> Vec<Hash> {
         proof::inclusion(&self.tiles(), index, self.size()).unwrap()
     }
 }
 
 /// What the broker shows, and what it was asked.
-pub(super) struct Scene {
-    pub(super) log: Log,
+pub(crate) struct Scene {
+    pub(crate) log: Log,
     /// Before there were logs.
-    pub(super) without_log: bool,
+    pub(crate) without_log: bool,
     /// It grows with each question about it.
-    pub(super) growing: bool,
-    pub(super) spoil: fn(&mut v1::GetCheckpointResponse),
-    pub(super) spoil_proof: fn(&mut v1::ProveEventResponse),
+    pub(crate) growing: bool,
+    pub(crate) spoil: fn(&mut v1::GetCheckpointResponse),
+    pub(crate) spoil_proof: fn(&mut v1::ProveEventResponse),
     /// What everything is refused with.
-    pub(super) refuse: Option<Status>,
-    pub(super) checkpoints: u32,
-    pub(super) pings: u32,
+    pub(crate) refuse: Option<Status>,
+    pub(crate) checkpoints: u32,
+    pub(crate) pings: u32,
     /// What the question for a checkpoint alone is refused with.
-    pub(super) refuse_checkpoint: Option<Status>,
-    pub(super) ends: u32,
+    pub(crate) refuse_checkpoint: Option<Status>,
+    pub(crate) ends: u32,
 }
 
-pub(super) struct Fake {
-    pub(super) address: Address,
+pub(crate) struct Fake {
+    pub(crate) address: Address,
     root: CertificateDer<'static>,
     scene: Arc<Mutex<Scene>>,
     connections: Arc<Mutex<JoinSet<()>>>,
 }
 
 impl Fake {
-    pub(super) async fn with(log: Log) -> Self {
+    pub(crate) async fn with(log: Log) -> Self {
+        Self::serving(log, Routes::default()).await
+    }
+
+    /// One that serves something else besides.
+    pub(crate) async fn serving(log: Log, others: Routes) -> Self {
         let ca_key = KeyPair::generate().unwrap();
         let mut ca = CertificateParams::default();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -156,11 +161,17 @@ impl Fake {
             scene: Arc::new(Mutex::new(scene)),
             connections: Arc::default(),
         };
-        fake.serve(listener, leaf, PrivatePkcs8KeyDer::from(key.serialize_der()));
+        fake.serve(listener, leaf, PrivatePkcs8KeyDer::from(key.serialize_der()), others);
         fake
     }
 
-    fn serve(&self, listener: TcpListener, leaf: CertificateDer<'static>, key: PrivatePkcs8KeyDer<'static>) {
+    fn serve(
+        &self,
+        listener: TcpListener,
+        leaf: CertificateDer<'static>,
+        key: PrivatePkcs8KeyDer<'static>,
+        others: Routes,
+    ) {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = rustls::ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
@@ -184,29 +195,30 @@ impl Fake {
         });
         let handler = Handler(Arc::clone(&self.scene));
         let server = Server::builder()
+            .add_routes(others)
             .add_service(audit::AuditServiceServer::new(handler.clone()))
             .add_service(offboarding::OffboardingServiceServer::new(handler.clone()))
             .add_service(diagnostics::DiagnosticsServiceServer::new(handler));
         tokio::spawn(server.serve_with_incoming(ReceiverStream::new(incoming)));
     }
 
-    pub(super) fn scene(&self) -> MutexGuard<'_, Scene> {
+    pub(crate) fn scene(&self) -> MutexGuard<'_, Scene> {
         self.scene.lock().unwrap()
     }
 
     /// Another log in the same place, as after a restore; every connection is cut.
-    pub(super) async fn put(&self, log: Log) {
+    pub(crate) async fn put(&self, log: Log) {
         self.scene().log = log;
         self.cut().await;
     }
 
-    pub(super) async fn cut(&self) {
+    pub(crate) async fn cut(&self) {
         let mut connections = std::mem::take(&mut *self.connections.lock().unwrap());
         connections.shutdown().await;
     }
 
     /// Somebody who is enrolled, with a memory in this home.
-    pub(super) fn identity(&self, home: &Path) -> Identity {
+    pub(crate) fn identity(&self, home: &Path) -> Identity {
         files::make_private_folder(home).unwrap();
         let pair = KeyPair::generate().unwrap();
         let text = pem::encode("PRIVATE KEY", pair.serialized_der());
@@ -241,7 +253,7 @@ impl Handler {
     }
 }
 
-pub(super) fn wire(hashes: &[Hash]) -> Vec<Bytes> {
+pub(crate) fn wire(hashes: &[Hash]) -> Vec<Bytes> {
     hashes.iter().map(|hash| Bytes::copy_from_slice(hash.as_bytes())).collect()
 }
 
