@@ -13,6 +13,7 @@
 mod cli_support;
 mod mutants;
 #[path = "../powerfs/random.rs"]
+#[allow(dead_code, reason = "its other tests use the rest")]
 mod random;
 #[path = "../support/mod.rs"]
 mod support;

@@ -360,7 +360,7 @@ fn a_receipt_is_of_an_end_and_made_once() {
         event.puts.push(put(Node::open(Body::Vendor(vendor("new", None, "olga"))), false));
     });
     check(closing, "a caller does not do this", |event| {
-        event.actor = eventful().events[closing - 1].actor.clone()
+        event.actor = eventful().events[closing - 1].actor.clone();
     });
     let mut twice = eventful();
     let Action::ReceiptClosed { ended, .. } = twice.events[closing].action else { panic!() };

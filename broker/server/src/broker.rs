@@ -47,8 +47,8 @@ pub(crate) struct Broker {
     pub(crate) notary: Notary,
     pub(crate) audit: Audit,
     pub(crate) feed: Feed,
-    pub(crate) right_of_way: RightOfWay,
     pub(crate) receipts: Receipts,
+    pub(crate) right_of_way: RightOfWay,
 }
 
 /// The broker's own limits on what it mints.

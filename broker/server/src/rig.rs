@@ -72,7 +72,6 @@ impl Rig {
             domain: "t.example".parse().unwrap(),
             era: Era::new(1),
         };
-        begin(&store, now).await;
         for plan in [
             ca_plan(KeyPurpose::Identity, now),
             signing(KeyPurpose::Token, KeyAlgorithm::Es256, now),
@@ -134,8 +133,8 @@ impl Rig {
             notary,
             audit: Audit::new(summaries),
             feed: Feed::new(now),
-            right_of_way: RightOfWay::default(),
             receipts: Receipts::at(files.path().join("receipts"), Era::new(1)),
+            right_of_way: RightOfWay::default(),
         };
         Self { broker: Arc::new(broker), clock, faults, notary: worker, files }
     }
@@ -170,18 +169,6 @@ impl Rig {
         let now = Timestamp::from_millis(NOON);
         self.broker.keys.now().ring().audience_ca(&name(audience), now).is_some()
     }
-}
-
-/// A log begins with its era.
-async fn begin(store: &dyn Store, now: Timestamp) {
-    let action = Action::Initialized {
-        era: Era::new(1),
-        issuer: "https://t.example".into(),
-        trust_domain: "t.example".into(),
-        previous: None,
-    };
-    let event = Event::new(now, ChangeId::new([0xff; 16]), Actor::Broker, action);
-    store.commit(Change { event, expect: Vec::new(), private: Vec::new() }, Lane::Normal).await.unwrap();
 }
 
 fn signing(purpose: KeyPurpose, algorithm: KeyAlgorithm, now: Timestamp) -> KeyPlan {

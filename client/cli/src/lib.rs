@@ -74,10 +74,10 @@ async fn run(verb: Verb, said: &Said, console: &Console) -> Result<(), Failure> 
         Verb::Schema(wish) => directory::schema(&wish, console),
         // It says by itself what it waits for: following the log is not waiting for the broker.
         Verb::Audit(wish) => audit::run(wish, said, console).await,
-        Verb::Follow(wish) => feed::follow(wish, said, console).await,
         // The same: it tells who is waited for.
         Verb::Receipt(wish) => receipt::run(wish, said, console).await,
         Verb::Offboard(wish) => offboarding::offboard(wish, said, console).await,
+        Verb::Follow(wish) => feed::follow(wish, said, console).await,
         verb => {
             let _waiting = Progress::start(console, "waiting for the broker", None);
             run_with_broker(verb, said, console).await
@@ -128,9 +128,9 @@ async fn run_as(verb: Verb, home: &Home, console: &Console) -> Result<(), Failur
         | Verb::Man(_)
         | Verb::Schema(_)
         | Verb::Audit(_)
-        | Verb::Follow(_)
         | Verb::Offboard(_)
         | Verb::Receipt(_)
+        | Verb::Follow(_)
         | Verb::Doctor(_)
         | Verb::Explain(_)
         | Verb::Daypassd { .. } => Err(Failure::Internal("this verb came here by the wrong way".into())),

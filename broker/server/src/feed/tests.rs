@@ -218,7 +218,7 @@ async fn a_commit_that_hangs_is_not_told_and_keeps_no_counter_from_its_answer() 
     rig.faults.release();
     let end = ending.await.unwrap().unwrap();
     let (came, head) = line.settle(3).await;
-    assert_eq!((cut(&came), head.revision), (vec!["vendor:acme".to_owned()], end.revision));
+    assert_eq!((cut(&came), head.revision), (vec!["vendor:acme".to_owned()], end));
 }
 
 #[tokio::test]

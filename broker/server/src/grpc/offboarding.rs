@@ -116,8 +116,8 @@ impl offboarding::OffboardingService for Handler {
         let ended = async {
             let mark = self.mark(&call, &ask.request_id, &ask)?;
             let id = node_id("id", &ask.id)?;
-            let ended = self.broker.end(&call, &id, reason(&ask.reason)?, mark).await?;
-            Ok(v1::EndResponse { revision: ended.revision.get() })
+            let revision = self.broker.end(&call, &id, reason(&ask.reason)?, mark).await?;
+            Ok(v1::EndResponse { revision: revision.get() })
         };
         self.answer_about(&call, ask.id.parse().ok(), ended.await).await
     }
@@ -154,7 +154,7 @@ impl offboarding::OffboardingService for Handler {
         let (call, ask) = opened(request)?;
         let ended = async {
             let mark = self.mark(&call, &ask.request_id, &ask)?;
-            let ended = self.broker.end(&call, &vendor(&ask.vendor)?, reason(&ask.reason)?, mark).await?;
+            let ended = self.broker.cut(&call, &vendor(&ask.vendor)?, reason(&ask.reason)?, mark).await?;
             Ok(v1::OffboardResponse { revision: ended.revision.get(), already: ended.already })
         };
         self.answer_about(&call, named(NodeKind::Vendor, &ask.vendor), ended.await).await

@@ -25,8 +25,19 @@ pub(crate) struct Cut {
 }
 
 impl Broker {
-    /// Ends a node. Ending again is no error, and no event.
+    /// Ends a node; the answer is the revision of its cut.
     pub(crate) async fn end(
+        &self,
+        call: &Call,
+        id: &NodeId,
+        reason: &str,
+        mark: RequestMark,
+    ) -> Result<Revision, Refusal> {
+        self.cut(call, id, reason, mark).await.map(|cut| cut.revision)
+    }
+
+    /// Ends a node, and says whether that was new. Ending again is no error, and no event.
+    pub(crate) async fn cut(
         &self,
         call: &Call,
         id: &NodeId,

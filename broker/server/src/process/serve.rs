@@ -228,8 +228,8 @@ async fn broker(
         notary,
         audit,
         feed,
-        right_of_way: crate::right_of_way::RightOfWay::default(),
         receipts: Receipts::at(config.data_dir.join("receipts"), era),
+        right_of_way: crate::right_of_way::RightOfWay::default(),
     };
     Ok((broker, worker))
 }

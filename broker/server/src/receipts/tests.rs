@@ -120,7 +120,7 @@ async fn idle() -> notary::Worker {
 }
 
 async fn end(rig: &Rig, vendor: &str) -> Revision {
-    rig.broker.end(&*rig.call().await, &id(vendor), "", rig.single()).await.unwrap().revision
+    rig.broker.end(&*rig.call().await, &id(vendor), "", rig.single()).await.unwrap()
 }
 
 async fn of(broker: &Broker, vendor: &str, revision: Revision) -> Of {

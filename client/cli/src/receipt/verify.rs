@@ -49,7 +49,7 @@ pub(crate) struct Wish {
 const EXAMPLES: &str = "\
 Examples:
   daypass receipt verify acme.receipt
-  daypass receipt verify acme.receipt --list acme.list --key broker.example/log+cc469956+AV8a… -o json";
+  daypass receipt verify acme.receipt --list acme.list -o json";
 
 pub(super) fn run(wish: &Wish, said: &Said, console: &Console) -> Result<(), Failure> {
     let note = read(&wish.file)?;

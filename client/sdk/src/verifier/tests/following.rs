@@ -91,7 +91,7 @@ async fn what_is_cut_is_refused_and_acknowledged_with_the_identitys_key() {
 #[tokio::test]
 async fn what_comes_fast_is_acknowledged_together() {
     let world = World::with(Log::of(5)).await;
-    let mut following = world.start().await;
+    let following = world.start().await;
     following.ready().await;
     let before = world.feeder.scene().acknowledgements.len();
     let begin = std::time::Instant::now();
