@@ -120,7 +120,7 @@ mod tests {
         let late = again().await.unwrap().unwrap_err();
         assert!(matches!(late, Refusal::Busy { .. }), "{late}");
         rig.faults.release();
-        assert_eq!(end.await.unwrap().unwrap().revision, renewed.next(), "nothing came between");
+        assert_eq!(end.await.unwrap().unwrap(), renewed.next(), "nothing came between");
         let after = again().await.unwrap().unwrap_err();
         assert_eq!(after.reason().as_str(), "caller-ended", "the claim is over");
     }
