@@ -89,6 +89,30 @@ async fn what_is_cut_is_refused_and_acknowledged_with_the_identitys_key() {
 }
 
 #[tokio::test]
+async fn cuts_that_come_at_once_are_acknowledged_together_and_the_last_one_always() {
+    let world = World::with(Log::of(5)).await;
+    let mut following = world.start().await;
+    following.ready().await;
+    following.told("acknowledged 5").await;
+    let begun = std::time::Instant::now();
+    for n in 0..300 {
+        world.feeder.cut(&format!("application:a{n}")).await;
+    }
+    following.told("acknowledged 305").await;
+    // One more for the one that came at once, one for the part of a pause that had passed.
+    let most = 2 + begun.elapsed().as_millis() / 50;
+    world.feeder.until(|scene| acknowledged(scene).last() == Some(&305)).await;
+    let said = acknowledged(&world.feeder.scene());
+    let of_these = said.iter().filter(|revision| **revision > 5).count();
+    assert!(of_these as u128 <= most, "{of_these} of {most}: {said:?}");
+    assert!(said.is_sorted());
+}
+
+fn acknowledged(scene: &feed::Scene) -> Vec<u64> {
+    scene.acknowledgements.iter().map(|said| said.position.as_ref().unwrap().revision).collect()
+}
+
+#[tokio::test]
 async fn an_echo_moves_nobody_who_keeps_something_open() {
     let world = World::with(Log::of(5)).await;
     let mut following = world.start_with(Options { staleness: STRICT, ..Options::default() }).await.unwrap();
