@@ -8,7 +8,7 @@ use daypass_proto::v1::{self, follow_revocations_response::Message};
 use daypass_verifier::{Bundle, Event, Feed, Part, Position, Published};
 
 use super::{
-    Options, Refused, STRICT, SystemClock, Verifier, World,
+    Options, Refused, STRICT, SystemClock, Verifier, World, billing,
     feed::{self, Echoes, INSTANCE, ISSUER, audience, token_key},
 };
 use crate::{
@@ -115,7 +115,7 @@ fn acknowledged(scene: &feed::Scene) -> Vec<u64> {
 #[tokio::test]
 async fn an_echo_moves_nobody_who_keeps_something_open() {
     let world = World::with(Log::of(5)).await;
-    let mut following = world.start_with(Options { staleness: STRICT, ..Options::default() }).await.unwrap();
+    let mut following = world.start_with(Options { staleness: STRICT, ..billing() }).await.unwrap();
     following.ready().await;
     let mut moved = following.verifier.moved();
     moved.mark_unchanged();
@@ -132,7 +132,7 @@ async fn an_echo_moves_nobody_who_keeps_something_open() {
 #[tokio::test]
 async fn whoever_observes_acknowledges_nothing() {
     let world = World::with(Log::of(5)).await;
-    let observing = Options { observing: true, staleness: STRICT, ..Options::default() };
+    let observing = Options { staleness: STRICT, ..Options::observing() };
     let mut following = world.start_with(observing).await.unwrap();
     world.feeder.until(|scene| !scene.hellos.is_empty()).await;
     world.feeder.cut("vendor:acme").await;
@@ -196,7 +196,7 @@ async fn a_broker_that_never_echoes_is_never_trusted() {
 async fn proofs_that_come_late_for_ever_are_never_enough() {
     let world = World::with(Log::of(5)).await;
     world.feeder.scene().echoes = Echoes::Late(6);
-    let mut following = world.start_with(Options { staleness: STRICT, ..Options::default() }).await.unwrap();
+    let mut following = world.start_with(Options { staleness: STRICT, ..billing() }).await.unwrap();
     for _ in 0..4 {
         let proven = following.told("proven").await;
         let age: u64 = proven.rsplit(' ').next().unwrap().parse().unwrap();
@@ -275,7 +275,7 @@ async fn an_audience_that_it_is_not_registered_for_is_told_at_the_beginning() {
     }
     world.feeder.scene().audiences.clear();
     let error = world.start().await.not_ready().await;
-    assert!(matches!(&error, Error::BadInput(text) if text.contains("no audience")), "{error:?}");
+    assert!(matches!(&error, Error::BadInput(text) if text.contains("`billing`")), "{error:?}");
 }
 
 #[tokio::test]
@@ -309,7 +309,7 @@ async fn only_a_verifier_can_follow() {
     let world = World::with(Log::of(5)).await;
     let identity = world.broker.identity(&world.folder());
     let connection = crate::Connection::open(&identity).await.unwrap();
-    let error = Verifier::start(&connection, &Options::default()).unwrap_err();
+    let error = Verifier::start(&connection, &billing()).unwrap_err();
     assert!(matches!(&error, Error::BadInput(text) if text.contains("application:sync")), "{error:?}");
 }
 
