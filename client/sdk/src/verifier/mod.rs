@@ -40,7 +40,7 @@ pub use daypass_verifier::{
 };
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 
-use crate::{Connection, Error};
+use crate::{Connection, Error, entropy};
 pub(crate) use clock::{Clock, SystemClock};
 use follow::{Follower, Keeping, follow};
 pub use gate::{Answering, Denied, Gate, Gated, Granted, GuardedBody, Need, Peer, PeerOf};
@@ -101,7 +101,7 @@ impl Verifier {
     /// # Errors
     /// [`Error::BadInput`] if no audience is named (or one is, to observe), if somebody else is at the end of the connection,
     /// if the key of the identity is not on P-256, or if `feed.toml` is damaged; [`Error::BadAnswer`] if the certificate is none of a broker's; [`Error::Files`];
-    /// [`Error::Unable`] outside of a tokio runtime.
+    /// [`Error::Unable`] outside of a tokio runtime, or without randomness.
     pub fn start(connection: &Connection, options: &Options) -> Result<Self, Error> {
         Self::start_by(connection, options, Arc::new(SystemClock))
     }
@@ -118,6 +118,7 @@ impl Verifier {
             connection: connection.clone(),
             inner: Arc::clone(&verifier.inner),
             feed: Feed::new(place.read()?),
+            process: entropy::bytes()?,
             observing: options.observing,
             watch: options.watch.clone(),
             keeping: Keeping::at(place),

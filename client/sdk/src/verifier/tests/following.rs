@@ -158,6 +158,8 @@ async fn a_stream_that_ends_is_resumed_where_it_was() {
     following.told("acknowledged 6").await;
     let hello = world.feeder.scene().hellos[1].clone();
     assert_eq!((hello.snapshot, hello.era), (false, ERA.to_string()));
+    assert_eq!(hello.process, world.feeder.scene().hellos[0].process, "the same process goes on");
+    assert_eq!(hello.process.len(), 16);
     assert_eq!(hello.known, Some(feed::place(&world.feeder.scene().log, 6)));
     assert!(hello.checkpoint.starts_with(&format!("{ORIGIN}\n5\n")));
     assert!(following.verdict(&world.token("acme")).is_err());
