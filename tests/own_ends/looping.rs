@@ -50,7 +50,8 @@ impl Relying {
                 sent.lock().unwrap().insert(cut.node.clone());
             }
         });
-        let verifier = Verifier::start(&connection, &Options { watch, ..Options::default() }).unwrap();
+        let verifier =
+            Verifier::start(&connection, &Options { watch, ..Options::of([name("billing")]) }).unwrap();
         verifier.ready().await.unwrap();
         Self { verifier, small }
     }

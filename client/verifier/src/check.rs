@@ -94,8 +94,12 @@ impl Verifier {
         self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Is this token good, here and now? `shown` is the certificate of the connection that it came over, `wanted` what
+    /// Is this token good, at this moment? `shown` is the certificate of the connection that it came over, `wanted` what
     /// the request takes.
+    ///
+    /// Verifying a signature takes a while, and a program may be stopped in between: whoever reads the clocks by
+    /// themselves reads the token first, then the clocks, and judges then ([`Self::read_token`],
+    /// [`Self::check_token_again`]).
     ///
     /// # Errors
     /// Why not.
@@ -109,6 +113,18 @@ impl Verifier {
         let read = self.read_token(token)?;
         self.check_token_again(&read, shown, wanted, now)?;
         Ok(read)
+    }
+
+    /// What a token says that a key in use here signed. This is no verdict.
+    ///
+    /// # Errors
+    /// Why it is none of the broker's.
+    pub fn read_token(&self, token: &str) -> Result<Token, Refused> {
+        let view = self.view().ok_or(Refused::NotReady)?;
+        if token.len() > MAX_TOKEN {
+            return Err(Refused::TooLong);
+        }
+        self.tokens.or_read(token.as_bytes(), |_| Token::read(view.bundle(), token))
     }
 
     /// Is a token that was good before still good? For connections and streams that rest on it.
@@ -156,14 +172,6 @@ impl Verifier {
             Some(limit.as_millis().saturating_sub(view.age(now)?))
         };
         self.view().and_then(left).unwrap_or(0)
-    }
-
-    fn read_token(&self, token: &str) -> Result<Token, Refused> {
-        let view = self.view().ok_or(Refused::NotReady)?;
-        if token.len() > MAX_TOKEN {
-            return Err(Refused::TooLong);
-        }
-        self.tokens.or_read(token.as_bytes(), |_| Token::read(view.bundle(), token))
     }
 
     fn judge(

@@ -51,6 +51,9 @@ pub enum Refused {
     /// It expired so long ago that its cuts may be forgotten, whatever the clock here says.
     #[error("it expired at or before the horizon")]
     BelowHorizon,
+    /// The service is not set up right: several audiences are checked here, and nothing says which of them this is.
+    #[error("nothing says for which of several audiences this is checked")]
+    NoAudience,
     /// For an audience that is not checked here.
     #[error("for another audience")]
     OtherAudience,
@@ -99,6 +102,7 @@ impl Refused {
             Self::Expired => "expired",
             Self::NotYet => "not-yet",
             Self::BelowHorizon => "below-horizon",
+            Self::NoAudience => "no-audience",
             Self::OtherAudience => "other-audience",
             Self::CertificateMissing => "certificate-missing",
             Self::OtherCertificate => "other-certificate",
@@ -151,6 +155,7 @@ mod tests {
             R::Expired,
             R::NotYet,
             R::BelowHorizon,
+            R::NoAudience,
             R::OtherAudience,
             R::CertificateMissing,
             R::OtherCertificate,

@@ -1,6 +1,7 @@
 //! Who follows, how far each instance of a verifier said it is, and when it was last told that nothing is missing. Known
 //! to this process alone: after a start everybody has to be heard of again.
 
+mod line;
 #[cfg(test)]
 mod tests;
 
@@ -15,30 +16,37 @@ use std::{
 use daypass_core::Shown;
 use daypass_credential::{Name, Revision, Timestamp, Ttl};
 use daypass_log::Hash;
-use tokio::sync::{oneshot, watch};
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
+
+use line::Lines;
 
 /// How many streams one identity has at once. One more takes the place of its oldest: that is most likely a connection
 /// that died without a word, and whoever comes again must not wait for that to be noticed.
 pub(super) const STREAMS: usize = 4;
 /// For how long after it was last heard an instance is remembered at least: no audience has a longer staleness limit.
-const REMEMBERED: Ttl = Ttl::minutes(15);
+pub(super) const REMEMBERED: Ttl = Ttl::minutes(15);
 
 /// What is known of one enrolled instance of a verifier.
 #[derive(Debug, Clone)]
 pub(crate) struct Instance {
-    /// Whose instance it is.
-    pub(crate) verifier: Name,
     /// How many of its streams are open.
     pub(crate) streams: usize,
     /// It never checked anything by what it was sent: nobody waits for it.
     pub(crate) observing: bool,
-    /// The newest place that it said to have applied.
+    /// The newest place that all of it said to have applied which may still accept something: its open streams, and the
+    /// closed ones until they refuse by themselves. An identity may be that of several processes.
     pub(crate) acknowledged: Option<Acknowledged>,
     /// When the newest counter came whose echo was sent: from then on it goes without proof.
     pub(crate) heard: Option<Timestamp>,
     /// Up to where it was told of every cut.
     pub(crate) told: Revision,
 }
+
+/// What a process is known by: bytes that it chose by chance.
+pub(crate) type Process = [u8; 16];
 
 /// What an instance has signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +83,9 @@ struct Table {
 }
 
 struct Entry {
+    /// What any of its streams said, and the newest that one of them acknowledged.
     instance: Instance,
+    lines: Lines,
     /// Up to where it was told, over any stream.
     told: Arc<AtomicU64>,
     /// When its certificate ends: the identity is over then, or comes with another.
@@ -92,8 +102,8 @@ struct Door {
 pub(super) struct Presence {
     identity: Name,
     number: u64,
-    /// It follows, and is counted as that.
-    follows: bool,
+    /// Where it is counted, once it follows.
+    line: Option<u64>,
     /// Up to where it was told over this stream.
     told: AtomicU64,
     /// The same over any stream.
@@ -121,7 +131,8 @@ impl Attendance {
     /// For tests alone: this is known of that identity.
     #[cfg(test)]
     pub(crate) fn pretend(&self, identity: &Name, instance: Instance) {
-        let entry = Entry { told: Arc::default(), until: Timestamp::from_millis(u64::MAX), instance };
+        let (lines, until) = (Lines::default(), Timestamp::from_millis(u64::MAX));
+        let entry = Entry { told: Arc::default(), until, lines, instance };
         locked(&self.table).instances.insert(identity.clone(), entry);
         self.changes.send_modify(|changes| *changes += 1);
     }
@@ -146,14 +157,16 @@ impl Attendance {
         let (table, changes) = (self.table.clone(), self.changes.clone());
         let (identity, displaced) = (identity.clone(), Some(displaced));
         let (told, told_at_all) = (AtomicU64::default(), Arc::default());
-        Presence { identity, number, follows: false, told, told_at_all, displaced, table, changes }
+        Presence { identity, number, line: None, told, told_at_all, displaced, table, changes }
     }
 }
 
 impl Entry {
     fn instance(&self) -> Instance {
         let told = Revision::new(self.told.load(Ordering::Relaxed));
-        Instance { told, ..self.instance.clone() }
+        let acknowledged = self.lines.acknowledged(Instant::now());
+        let acknowledged = acknowledged.unwrap_or_else(|| self.instance.acknowledged.clone());
+        Instance { told, acknowledged, ..self.instance.clone() }
     }
 
     /// May it be forgotten? Nobody can come back with a certificate that is over.
@@ -176,26 +189,32 @@ impl Presence {
     }
 
     /// It follows from now on. Those who are over are forgotten, so that the table is no larger than the directory.
-    pub(super) fn follow(&mut self, caller: &Shown, observing: bool, now: Timestamp) {
+    pub(super) fn follow(
+        &mut self,
+        caller: &Shown,
+        observing: bool,
+        process: Option<Process>,
+        now: Timestamp,
+    ) {
         let mut table = locked(&self.table);
         table.instances.retain(|_, entry| !entry.is_over(now));
         let entry = table.instances.entry(self.identity.clone()).or_insert_with(|| Entry {
             instance: Instance {
-                verifier: caller.subject.name.clone(),
                 streams: 0,
                 observing: true,
                 acknowledged: None,
                 heard: None,
                 told: Revision::ZERO,
             },
+            lines: Lines::default(),
             told: Arc::default(),
             until: caller.expires,
         });
+        self.line = Some(entry.lines.open(self.number, process, observing));
         entry.instance.streams += 1;
         entry.instance.observing &= observing;
         self.told_at_all = entry.told.clone();
         entry.until = entry.until.max(caller.expires);
-        self.follows = true;
         drop(table);
         self.moved();
     }
@@ -215,12 +234,21 @@ impl Presence {
     pub(super) fn heard(&self, came_at: Timestamp) {
         if let Some(entry) = locked(&self.table).instances.get_mut(&self.identity) {
             entry.instance.heard = entry.instance.heard.max(Some(came_at));
+            entry.lines.heard(self.line);
+        }
+    }
+
+    /// It may go without proof for as long as this.
+    pub(super) fn limited(&self, limit: Ttl) {
+        if let Some(entry) = locked(&self.table).instances.get_mut(&self.identity) {
+            entry.lines.limited(self.line, limit);
         }
     }
 
     /// Keeps what was acknowledged, unless more was before.
     pub(super) fn acknowledged(&self, new: Acknowledged) {
         if let Some(entry) = locked(&self.table).instances.get_mut(&self.identity) {
+            entry.lines.acknowledged_over(self.line, &new);
             let known = entry.instance.acknowledged.as_ref();
             if known.is_none_or(|known| known.revision < new.revision) {
                 entry.instance.acknowledged = Some(new);
@@ -243,10 +271,11 @@ impl Drop for Presence {
                 table.doors.remove(&self.identity);
             }
         }
-        if self.follows
+        if self.line.is_some()
             && let Some(entry) = table.instances.get_mut(&self.identity)
         {
             entry.instance.streams = entry.instance.streams.saturating_sub(1);
+            entry.lines.close(self.line);
         }
         drop(table);
         self.moved();

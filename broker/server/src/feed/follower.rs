@@ -138,7 +138,8 @@ impl<P: Send + Sync + 'static> Follower<P> {
             Ok(opening) => opening,
             Err(refusal) => return refusal.into(),
         };
-        self.presence.follow(&self.call.caller, hello.observing, self.broker.clock.now());
+        let now = self.broker.clock.now();
+        self.presence.follow(&self.call.caller, hello.observing, hello.process, now);
         let (broker, call, presence) = (&self.broker, &*self.call, &self.presence);
         let (heard, proven) = (watch::Sender::new(None), watch::Sender::new(None));
         let (note, notes) = mpsc::channel(1);

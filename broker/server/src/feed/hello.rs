@@ -6,7 +6,7 @@ use daypass_credential::{Era, Revision};
 use daypass_log::{Checkpoint, Hash};
 
 use super::{
-    Tip,
+    Process, Tip,
     keys::digest_of_point,
     snapshot::{self, Taken},
 };
@@ -25,6 +25,8 @@ pub(crate) struct Hello {
     pub(crate) key: Vec<u8>,
     /// It checks nothing by what it is sent.
     pub(crate) observing: bool,
+    /// Which process of the identity it is; none if it does not say.
+    pub(crate) process: Option<Process>,
 }
 
 /// A place in the log of an era.

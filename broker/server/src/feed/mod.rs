@@ -39,7 +39,7 @@ use daypass_log::Hash;
 use tokio::sync::{broadcast, watch};
 
 pub(crate) use self::{
-    attendance::{Acknowledged, Attendance, Instance},
+    attendance::{Acknowledged, Attendance, Instance, Process},
     ear::{Acked, Said},
     follower::{Follower, Over, Told},
     hello::{Hello, Known},

@@ -143,6 +143,7 @@ impl<'a> Teller<'a> {
             self.tell(Told::SnapshotCuts(cuts.to_vec())).await?;
         }
         self.tell(Told::Horizon(snapshot.horizon)).await?;
+        self.limited(&offer);
         self.tell(Told::Keys { offer: offer.clone(), at: None }).await?;
         self.presence.told(at.revision);
         self.tell(Told::SnapshotEnd { cuts: snapshot.cuts.len() }).await?;
@@ -162,7 +163,14 @@ impl<'a> Teller<'a> {
         if same {
             return Ok(());
         }
+        self.limited(&offer);
         self.tell(Told::Keys { offer, at: Some(self.at) }).await
+    }
+
+    /// Before it is told: it may go by it at once.
+    fn limited(&self, offer: &Offer) {
+        let longest = offer.audiences().map(|(_, (limit, _))| *limit).max();
+        longest.into_iter().for_each(|limit| self.presence.limited(limit));
     }
 
     async fn checkpoint(&self, continued: Continued) -> Result<(), Over> {

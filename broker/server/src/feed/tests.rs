@@ -96,7 +96,7 @@ impl Line {
         let (say, said) = mpsc::channel(8);
         let (told, refused) = Follower::start(rig.broker.clone(), call(), (), ReceiverStream::new(said));
         let (snapshot, key) = (known.is_none(), POINT.to_vec());
-        let hello = Hello { known, snapshot, checkpoint, key, observing: false };
+        let hello = Hello { known, snapshot, checkpoint, key, observing: false, process: None };
         let line = Self { say, told, refused };
         line.say(Said::Hello(Box::new(hello))).await;
         line

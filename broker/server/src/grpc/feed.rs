@@ -102,12 +102,19 @@ fn hello_in(hello: v1::FollowHello) -> Result<Hello, Refusal> {
     if hello.public_key.len() != POINT || hello.public_key.first() != Some(&4) {
         return Err(Refusal::bad("hello.public_key", "not an uncompressed point on P-256"));
     }
+    let process = match hello.process.as_ref() {
+        [] => None,
+        process => {
+            Some(process.try_into().map_err(|_| Refusal::bad("hello.process", "it has 16 bytes, or none"))?)
+        }
+    };
     Ok(Hello {
         known,
         snapshot: hello.snapshot,
         checkpoint: hello.checkpoint,
         key: hello.public_key.to_vec(),
         observing: hello.observing,
+        process,
     })
 }
 

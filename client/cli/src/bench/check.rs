@@ -11,7 +11,7 @@ use clap::Args;
 use daypass_credential::Scope;
 use daypass_sdk::{
     Connection, Token,
-    verifier::{Certificate, Options, Refused, Verifier},
+    verifier::{Certificate, Refused, Verifier},
 };
 use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, UnparsedPublicKey};
 use serde::Deserialize;
@@ -59,7 +59,7 @@ async fn measure(wish: &Wish, stage: &mut Stage, console: &Console) -> Result<Ch
     population::write_audience(&admin).await?;
     population::write_vendor(&admin, PARTNER).await?;
     let guard = population::enroll_verifier(stage, &admin, GUARD).await?;
-    let verifier = Verifier::start(&guard, &Options::default())?;
+    let verifier = Verifier::start(&guard, &population::checks()?)?;
     let partner = Minter::enroll(stage, &admin, PARTNER, CONNECTIONS).await?;
     let progress = Progress::start(console, "minting what is to be ended", Some(wish.cuts));
     let ended = partner.mint(wish.cuts, Keep::All, &progress).await?;

@@ -11,6 +11,7 @@ use std::{
 use daypass_credential::{Name, NodeId, NodeKind, Scope, ScopeSet};
 use daypass_sdk::{
     Application, ClientCertificate, Connection, Directory, Error, Home, Options, Token, TokenRequest,
+    verifier,
 };
 use tokio::task::JoinSet;
 
@@ -20,6 +21,11 @@ use crate::{directory::Manifest, example, failure::Failure, progress::Progress};
 /// The audience of everything that is minted here. Its credentials live as long as the broker lets them.
 pub(super) const AUDIENCE: &str = "ledger";
 const SCOPE: &str = "entries.read";
+
+/// What a verifier is told that checks for it.
+pub(super) fn checks() -> Result<verifier::Options, Failure> {
+    Ok(verifier::Options::of([AUDIENCE.parse::<Name>().map_err(broken)?]))
+}
 
 /// Writes the audience.
 pub(super) async fn write_audience(admin: &Directory) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ use clap::Args;
 use daypass_credential::Scope;
 use daypass_sdk::{
     Connection,
-    verifier::{Certificate, Options, Refused, Token, Verifier},
+    verifier::{Certificate, Refused, Token, Verifier},
 };
 use tokio::{
     sync::watch,
@@ -61,7 +61,7 @@ async fn measure(wish: &Wish, stage: &mut Stage, console: &Console) -> Result<Re
     let mut guards = Vec::new();
     for number in 1..=wish.verifiers {
         let guard = population::enroll_verifier(stage, &admin, &format!("guard-{number}")).await?;
-        guards.push(Verifier::start(&guard, &Options::default())?);
+        guards.push(Verifier::start(&guard, &population::checks()?)?);
         progress.advance();
     }
     drop(progress);

@@ -46,7 +46,7 @@ pub(crate) async fn follow(wish: Follow, said: &Said, console: &Console) -> Resu
             drop(tell.send(told));
         }
     });
-    let options = verifier::Options { observing: true, watch, ..verifier::Options::default() };
+    let options = verifier::Options { watch, ..verifier::Options::observing() };
     let verifier = Verifier::start(&keeper.connection(), &options)?;
     let done = tokio::select! {
         done = print(told, wish.until_fresh, console) => done,

@@ -62,13 +62,15 @@ impl Connection {
         let Some(shown) = &caller.certificate else {
             return Some(Self::new(stream, address));
         };
-        let standing = Standing::of(shown, verifier).ok().filter(|standing| standing.check().is_ok())?;
+        let standing =
+            Standing::of(shown, verifier).ok().filter(|standing| standing.check_handshake().is_ok())?;
         let stream = Box::pin(Guarded::resting_on(stream, standing.clone()));
         Some(Self { stream, caller, standing: Some(standing) })
     }
 
     /// Is the certificate of this connection good, here and now? To be asked for each request, where no
-    /// [`Gate`](crate::verifier::Gate) does. Where no certificate is shown, or no verifier was given, it is not.
+    /// [`Gate`](crate::verifier::Gate) does. Where no certificate is shown, or no verifier was given, or
+    /// one for several audiences, it is not.
     ///
     /// # Errors
     /// Why not.

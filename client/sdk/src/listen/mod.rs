@@ -131,7 +131,7 @@ impl Listener {
         Self::on(listener, InForce::of(terms)?)
     }
 
-    /// Accepts connections whose client certificates this verifier finds good, by the CAs that are in use at the moment,
+    /// Accepts connections whose client certificates this verifier finds good, of any audience that it was made for, by the CAs that are in use at the moment,
     /// and closes each when its certificate is cut or expires. While the verifier is cut off for too long nobody new is
     /// let in; connections that are open stay, and each request over them is refused by itself
     /// ([`Gate`](crate::verifier::Gate), [`Connection::check`]).

@@ -28,6 +28,8 @@ pub(super) struct Follower {
     pub(super) connection: Connection,
     pub(super) inner: Arc<Inner>,
     pub(super) feed: Feed,
+    /// What this one is known by beside others under the same identity.
+    pub(super) process: [u8; 16],
     pub(super) observing: bool,
     pub(super) watch: Watch,
     pub(super) keeping: Keeping,
@@ -63,7 +65,7 @@ impl Follower {
     /// Follows one stream to its end; also, whether it proved anything.
     async fn stream(&mut self) -> (Lost, bool) {
         let hello = self.feed.connected();
-        match Stream::open(&self.connection, &hello, self.observing).await {
+        match Stream::open(&self.connection, &hello, self.process, self.observing).await {
             Ok(stream) => {
                 self.watch.tell(&News::Connected);
                 Turn::new(self, stream).run().await

@@ -38,10 +38,12 @@ const DOMAIN: &str = "daypass.example";
 struct TestClock {
     begun: Instant,
     skipped: AtomicU64,
+    looks: AtomicU64,
 }
 
 impl Clock for TestClock {
     fn moment(&self) -> Moment {
+        self.looks.fetch_add(1, Ordering::SeqCst);
         let passed = u64::try_from(self.begun.elapsed().as_millis()).unwrap();
         let passed = passed + self.skipped.load(Ordering::SeqCst);
         Moment { boot: 5_000_000 + passed, wall: Timestamp::from_millis(NOW.as_millis() + passed) }
@@ -51,6 +53,8 @@ impl Clock for TestClock {
 /// A broker's keys, and a verifier for `billing` that follows them.
 pub(crate) struct Forge {
     pub(crate) verifier: Verifier,
+    /// The same for `billing` and `payroll`.
+    pub(crate) both: Verifier,
     clock: Arc<TestClock>,
     tokens: EcdsaKeyPair,
     pub(crate) billing: Authority,
@@ -118,12 +122,18 @@ impl Forge {
         let rng = SystemRandom::new();
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &rng).unwrap();
         let tokens = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &rng);
-        let clock = Arc::new(TestClock { begun: Instant::now(), skipped: AtomicU64::new(0) });
+        let clock = Arc::new(TestClock {
+            begun: Instant::now(),
+            skipped: AtomicU64::new(0),
+            looks: AtomicU64::new(0),
+        });
         let audiences = ["billing".parse().unwrap(), "payroll".parse().unwrap()];
         let mut feed = Feed::new(None);
         feed.connected();
+        let both = Verifier::new(audiences, &Options::default(), Arc::clone(&clock) as _).unwrap();
         Self {
-            verifier: Verifier::new(audiences, &Options::default(), Arc::clone(&clock) as _).unwrap(),
+            verifier: both.only(&"billing".parse().unwrap()).unwrap(),
+            both,
             clock,
             tokens: tokens.unwrap(),
             billing: Authority::new("billing"),
@@ -168,6 +178,11 @@ impl Forge {
     /// The clocks jump ahead; what waits for time to pass does not notice.
     pub(crate) fn skip(&self, millis: u64) {
         self.clock.skipped.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// How often the clocks were read.
+    pub(crate) fn looks(&self) -> u64 {
+        self.clock.looks.load(Ordering::SeqCst)
     }
 
     fn next(&self) -> u64 {

@@ -44,7 +44,13 @@ impl Standing {
         Ok(Self { verifier: verifier.clone(), certificate })
     }
 
-    /// Is it good, here and now?
+    /// Is it good enough for a handshake?
+    #[cfg(feature = "listen")]
+    pub(crate) fn check_handshake(&self) -> Result<(), Refused> {
+        self.verifier.check_handshake(&self.certificate)
+    }
+
+    /// Is it good for a request, here and now?
     pub(crate) fn check(&self) -> Result<(), Refused> {
         self.verifier.check_certificate(&self.certificate)
     }

@@ -33,16 +33,14 @@ use std::{
     time::Duration,
 };
 
-#[cfg(test)]
-use daypass_credential::Name;
-use daypass_credential::{NodeKind, Scope, Ttl};
+use daypass_credential::{Name, NodeKind, Scope, Ttl};
 use daypass_verifier::Feed;
 pub use daypass_verifier::{
     Certificate, FeedError, KeyChange, MAX_TOKEN, Moment, Position, Refused, Token, View,
 };
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 
-use crate::{Connection, Error};
+use crate::{Connection, Error, entropy};
 pub(crate) use clock::{Clock, SystemClock};
 use follow::{Follower, Keeping, follow};
 pub use gate::{Answering, Denied, Gate, Gated, Granted, GuardedBody, Need, Peer, PeerOf};
@@ -59,11 +57,16 @@ pub use wire::Malformed;
 
 pub use crate::server_tls::Without;
 
-/// Checks tokens and client certificates for some audiences, by what a broker pushes. Copies share it. Its checks never
+/// Checks tokens and client certificates for an audience, by what a broker pushes. Copies share it. Its checks never
 /// wait, and refuse once nothing was heard for longer than the audience allows.
+///
+/// One that is made for several audiences lets clients of each through a handshake, and judges no request by itself: that
+/// takes a copy for one of them ([`Verifier::only`]), so that no audience's credentials are good for another's requests.
 #[derive(Clone)]
 pub struct Verifier {
     inner: Arc<Inner>,
+    /// What requests are judged for; none if that is not said.
+    only: Option<Name>,
     /// Follows for as long as there is a copy; nobody does for a verifier that is fed by hand.
     task: Option<Arc<Task>>,
 }
@@ -96,14 +99,15 @@ impl Verifier {
     /// process goes no further back.
     ///
     /// # Errors
-    /// [`Error::BadInput`] if somebody else is at the end of the connection, if the key of the identity is not on P-256, or
-    /// if `feed.toml` is damaged; [`Error::BadAnswer`] if the certificate is none of a broker's; [`Error::Files`];
-    /// [`Error::Unable`] outside of a tokio runtime.
+    /// [`Error::BadInput`] if no audience is named (or one is, to observe), if somebody else is at the end of the connection,
+    /// if the key of the identity is not on P-256, or if `feed.toml` is damaged; [`Error::BadAnswer`] if the certificate is none of a broker's; [`Error::Files`];
+    /// [`Error::Unable`] outside of a tokio runtime, or without randomness.
     pub fn start(connection: &Connection, options: &Options) -> Result<Self, Error> {
         Self::start_by(connection, options, Arc::new(SystemClock))
     }
 
     fn start_by(connection: &Connection, options: &Options, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        options.sound()?;
         connection.demand(NodeKind::Verifier)?;
         Signer::of(connection.current().identity())?;
         let runtime =
@@ -114,6 +118,7 @@ impl Verifier {
             connection: connection.clone(),
             inner: Arc::clone(&verifier.inner),
             feed: Feed::new(place.read()?),
+            process: entropy::bytes()?,
             observing: options.observing,
             watch: options.watch.clone(),
             keeping: Keeping::at(place),
@@ -132,9 +137,7 @@ impl Verifier {
     ) -> Result<Self, Error> {
         let daypass_verifier::Options { remembered, staleness } = *options;
         let options = Options { remembered, staleness, ..Options::of(audiences) };
-        if options.audiences.is_empty() {
-            return Err(Error::BadInput("a verifier checks for at least one audience".to_owned()));
-        }
+        options.sound()?;
         Ok(Self::unfed(&options, clock))
     }
 
@@ -147,7 +150,22 @@ impl Verifier {
             views: watch::Sender::new(0),
             moved: watch::Sender::new(0),
         };
-        Self { inner: Arc::new(inner), task: None }
+        Self { inner: Arc::new(inner), only: options.only().cloned(), task: None }
+    }
+
+    /// A copy that judges for this audience alone, which has to be one of those that this one was made for.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] if it is not.
+    pub fn only(&self, audience: &Name) -> Result<Self, Error> {
+        let mine = match &self.only {
+            Some(only) => only == audience,
+            None => self.inner.check.audiences().is_some_and(|named| named.contains(audience)),
+        };
+        if !mine {
+            return Err(Error::BadInput(format!("this verifier does not check for audience `{audience}`")));
+        }
+        Ok(Self { only: Some(audience.clone()), ..self.clone() })
     }
 
     /// Puts a view in force. `moves` says whether what was good may be good no more.
@@ -231,7 +249,10 @@ impl Verifier {
         shown: Option<&Certificate>,
         wanted: &[Scope],
     ) -> Result<Token, Refused> {
-        self.inner.told(self.inner.check.check_token(token, shown, wanted, self.inner.clock.moment()))
+        let read = self.inner.check.read_token(token);
+        // Whatever reading it took, or whoever stopped this process meanwhile: it is judged by the time that it is now.
+        let judged = read.and_then(|token| self.judge(&token, shown, wanted).map(|()| token));
+        self.inner.told(judged)
     }
 
     /// Is a token that was good before still good?
@@ -244,7 +265,7 @@ impl Verifier {
         shown: Option<&Certificate>,
         wanted: &[Scope],
     ) -> Result<(), Refused> {
-        self.inner.told(self.inner.check.check_token_again(token, shown, wanted, self.inner.clock.moment()))
+        self.inner.told(self.judge(token, shown, wanted))
     }
 
     /// What a client certificate says, whose key the connection's handshake proved. This is no verdict.
@@ -260,7 +281,31 @@ impl Verifier {
     /// # Errors
     /// Why not.
     pub fn check_certificate(&self, certificate: &Certificate) -> Result<(), Refused> {
-        self.inner.told(self.inner.check.check_certificate(certificate, self.inner.clock.moment()))
+        let judged = self.is_for(certificate.audience());
+        self.inner.told(judged.and_then(|()| self.inner.still(None, Some(certificate), &[])))
+    }
+
+    /// Is this client certificate good enough for a handshake? What comes over the connection is judged by itself.
+    pub(crate) fn check_handshake(&self, certificate: &Certificate) -> Result<(), Refused> {
+        let judged = match self.inner.check.audiences() {
+            Some(_) if self.only.is_none() => Ok(()),
+            Some(_) | None => self.is_for(certificate.audience()),
+        };
+        self.inner.told(judged.and_then(|()| self.inner.still(None, Some(certificate), &[])))
+    }
+
+    fn judge(&self, token: &Token, shown: Option<&Certificate>, wanted: &[Scope]) -> Result<(), Refused> {
+        self.is_for(token.audience())?;
+        self.inner.check.check_token_again(token, shown, wanted, self.inner.clock.moment())
+    }
+
+    /// INVARIANT (one audience a request): what is for another one is refused, and everything is where nothing says which.
+    fn is_for(&self, found: &Name) -> Result<(), Refused> {
+        match &self.only {
+            Some(only) if only == found => Ok(()),
+            Some(_) => Err(Refused::OtherAudience),
+            None => Err(Refused::NoAudience),
+        }
     }
 
     /// Moves when what was good may be good no more; whoever keeps something open by an earlier verdict asks again then.

@@ -25,14 +25,19 @@ pub(super) struct Stream {
 
 impl Stream {
     /// Opens one, and says hello. The broker has shown its log before, as before every call.
-    pub(super) async fn open(connection: &Connection, hello: &Hello, observing: bool) -> Result<Self, Error> {
+    pub(super) async fn open(
+        connection: &Connection,
+        hello: &Hello,
+        process: [u8; 16],
+        observing: bool,
+    ) -> Result<Self, Error> {
         let open = |link: Arc<Link>| async move {
             let signer = match Signer::of(link.identity()) {
                 Ok(signer) => signer,
                 Err(error) => return Ok(Response::new(Err(error))),
             };
             let (say, said) = mpsc::channel(ROOM);
-            let hello = wire::hello(hello, signer.point(), observing);
+            let hello = wire::hello(hello, signer.point(), process, observing);
             // There is room for it: nothing was said before.
             let _room = say.try_send(request(Message::Hello(hello)));
             let stream = ReceiverStream::new(said);

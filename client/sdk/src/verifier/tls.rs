@@ -25,7 +25,7 @@ pub struct ClientCertificates {
 }
 
 impl ClientCertificates {
-    /// Takes those that this verifier finds good.
+    /// Takes those that this verifier finds good, of any audience that it was made for.
     #[must_use]
     pub fn new(verifier: &Verifier, without: Without) -> Self {
         let algorithms = crypto::ring::default_provider().signature_verification_algorithms;
@@ -68,7 +68,7 @@ impl ClientCertVerifier for ClientCertificates {
         _now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
         let read = self.verifier.read_certificate(end_entity);
-        let checked = read.and_then(|certificate| self.verifier.check_certificate(&certificate));
+        let checked = read.and_then(|certificate| self.verifier.check_handshake(&certificate));
         checked.map(|()| ClientCertVerified::assertion()).map_err(refusal)
     }
 

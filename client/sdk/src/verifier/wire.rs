@@ -86,8 +86,8 @@ impl Reader {
     }
 }
 
-/// What to say first over a stream, with the public key of its identity.
-pub(super) fn hello(hello: &Hello, public_key: &[u8], observing: bool) -> v1::FollowHello {
+/// What to say first over a stream, with the public key of its identity and what the process is known by.
+pub(super) fn hello(hello: &Hello, public_key: &[u8], process: [u8; 16], observing: bool) -> v1::FollowHello {
     v1::FollowHello {
         known: hello.known.map(|(_, at)| position(at)),
         era: hello.known.map(|(era, _)| era.to_string()).unwrap_or_default(),
@@ -95,6 +95,7 @@ pub(super) fn hello(hello: &Hello, public_key: &[u8], observing: bool) -> v1::Fo
         checkpoint: hello.checkpoint.as_ref().map(|known| known.note().to_owned()).unwrap_or_default(),
         public_key: Bytes::copy_from_slice(public_key),
         observing,
+        process: Bytes::copy_from_slice(&process),
     }
 }
 

@@ -53,6 +53,7 @@ impl Heard {
             Denied::NoToken => Self::Show,
             Denied::Unreadable => Self::Unreadable,
             Denied::Token(Refused::Scope(_)) => Self::Scope,
+            Denied::Certificate(Refused::NoAudience) | Denied::Token(Refused::NoAudience) => Self::Fault,
             Denied::Certificate(refused) | Denied::Token(refused) | Denied::Over(refused) => {
                 if refused.is_own_state() { Self::Later } else { Self::NotGood }
             }
@@ -77,7 +78,7 @@ impl Heard {
             Self::Show | Self::Unreadable | Self::NotGood | Self::Forbidden => ("16", "not good"),
             Self::Scope => ("7", "not for this"),
             Self::Later => ("14", "cannot check now"),
-            Self::Fault => ("13", "no connection"),
+            Self::Fault => ("13", "not set up"),
         }
     }
 }

@@ -17,7 +17,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use daypass_credential::{Name, Scope};
+use daypass_credential::Scope;
 use http::{Extensions, Request, Response, request::Parts};
 use rustls_pki_types::CertificateDer;
 use tower::{Layer, Service};
@@ -29,6 +29,9 @@ pub use body::GuardedBody;
 pub use denied::Denied;
 
 /// Lets requests through to a service if what they show is good, and watches them from then on. Copies share it.
+///
+/// It judges for the audience of its verifier. Over one that was made for several it lets nobody in: each gate takes a
+/// copy for its own ([`Verifier::only`]).
 ///
 /// What is inside a service after the answer has begun, and not in a body, is not watched: a connection that was upgraded
 /// to another protocol waits for [`Granted::over`] beside its work.
@@ -42,7 +45,6 @@ struct Terms {
     verifier: Verifier,
     peer: PeerOf,
     needs: Needs,
-    audience: Option<Name>,
     hook: Hook,
 }
 
@@ -119,13 +121,7 @@ impl Gate {
         needs: impl Fn(&Parts) -> Option<Need> + Send + Sync + 'static,
     ) -> Self {
         let (verifier, needs) = (verifier.clone(), Arc::new(needs));
-        Self { terms: Arc::new(Terms { verifier, peer, needs, audience: None, hook: Arc::new(|_| ()) }) }
-    }
-
-    /// Takes credentials for this audience alone, where the verifier checks for several.
-    #[must_use]
-    pub fn only(self, audience: Name) -> Self {
-        self.with(|terms| terms.audience = Some(audience))
+        Self { terms: Arc::new(Terms { verifier, peer, needs, hook: Arc::new(|_| ()) }) }
     }
 
     /// Tells this hook, and nobody else, why a request was refused, or ended: then once for each body that was cut off. It is

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use daypass_credential::Era;
 
-use super::{Options, World};
+use super::{World, billing};
 use crate::{
     Error,
     log::tests::fake::{ERA, Log},
@@ -101,7 +101,7 @@ async fn a_damaged_file_is_refused_and_said_what_to_do_about() {
         &text.replace("broker.example", "other.example"),
     ] {
         fs::write(&path, bad).unwrap();
-        let Err(error) = world.start_with(Options::default()).await else { panic!("taken: {bad}") };
+        let Err(error) = world.start_with(billing()).await else { panic!("taken: {bad}") };
         assert!(
             matches!(&error, Error::BadInput(text) if text.contains("feed.toml") && text.contains("remove it")),
             "{error:?}"

@@ -5,7 +5,7 @@ use daypass_proto::v1::{self, follow_revocations_response::Message};
 use tonic::{Code, Status};
 
 use super::{
-    Options, Refused, STRICT, World,
+    Options, Refused, STRICT, World, billing,
     feed::{self, Echoes, token_key},
 };
 use crate::log::tests::fake::Log;
@@ -214,7 +214,7 @@ async fn what_cannot_be_read_ends_the_stream_and_is_named() {
 async fn whoever_is_refused_comes_back_once_he_is_not() {
     let world = World::with(Log::of(6)).await;
     world.feeder.scene().refuse = Some(Status::new(Code::PermissionDenied, "not now"));
-    let mut following = world.start_with(Options { staleness: STRICT, ..Options::default() }).await.unwrap();
+    let mut following = world.start_with(Options { staleness: STRICT, ..billing() }).await.unwrap();
     assert!(following.told("lost").await.contains("not now"));
     following.told("lost").await;
     assert!(following.verifier.view().is_none());

@@ -1,6 +1,7 @@
 //! Following a broker, seen from a verifier: what is put in force, and what is not believed.
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod audiences;
 mod feed;
 mod following;
 mod keeping;
@@ -69,7 +70,7 @@ impl World {
     }
 
     async fn start(&self) -> Following {
-        self.start_with(Options::default()).await.unwrap()
+        self.start_with(billing()).await.unwrap()
     }
 
     async fn start_with(&self, options: Options) -> Result<Following, crate::Error> {
@@ -123,6 +124,11 @@ impl Following {
     async fn ready(&self) {
         tokio::time::timeout(PATIENCE, self.verifier.ready()).await.unwrap().unwrap();
     }
+}
+
+/// The usual ones for `billing`.
+fn billing() -> Options {
+    Options::of(["billing".parse().unwrap()])
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);

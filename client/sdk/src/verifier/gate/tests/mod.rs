@@ -208,12 +208,17 @@ async fn a_gate_for_one_audience_takes_no_credential_of_another() {
     let payroll = forge.payroll.proof(&Leaf::default());
     let token = forge.token(&Claim { audience: "payroll", ..Claim::default() });
     let bound = forge.token(&Claim { audience: "payroll", bound: Some(&payroll), ..Claim::default() });
-    let all = Gate::new(&forge.verifier, peer, read());
-    let billing = all.clone().only("billing".parse().unwrap());
-    assert_eq!(heard(&all, bearing(None, &token)).await, owned((200, None)));
-    assert_eq!(heard(&all, bearing(Some(&payroll), &bound)).await, owned((200, None)));
-    assert_eq!(heard(&billing, bearing(None, &token)).await, owned(INVALID));
-    assert_eq!(heard(&billing, bearing(Some(&payroll), &bound)).await, owned(INVALID));
+    let of = |audience: &str| {
+        let verifier = forge.both.only(&audience.parse().unwrap()).unwrap();
+        Gate::new(&verifier, peer, read())
+    };
+    let (both, billing, payroll_gate) = (Gate::new(&forge.both, peer, read()), of("billing"), of("payroll"));
+    for (shown, token) in [(None, &token), (Some(&payroll), &bound)] {
+        assert_eq!(heard(&payroll_gate, bearing(shown, token)).await, owned((200, None)));
+        assert_eq!(heard(&billing, bearing(shown, token)).await, owned(INVALID));
+        assert_eq!(heard(&both, bearing(shown, token)).await, owned((500, None)), "nothing says which");
+        assert_eq!(heard_by_grpc(&both, bearing(shown, token)).await.as_deref(), Some("13"));
+    }
 }
 
 #[tokio::test(start_paused = true)]
