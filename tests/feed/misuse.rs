@@ -68,6 +68,7 @@ async fn a_stream_begins_with_one_hello_that_can_be_read() {
             "bad-request",
         ),
         (with(|hello| hello.checkpoint = "no checkpoint".into()), "bad-request"),
+        (with(|hello| hello.process = vec![7; 15].into()), "bad-request"),
         (vec![Ask::Hello(good.clone()), Ask::Counter(7), Ask::Counter(7)], "bad-request"),
     ] {
         assert_eq!(answer(&connection, said.clone()).await, reason, "{said:?}");
@@ -153,6 +154,40 @@ async fn only_what_was_sent_is_acknowledged_and_only_by_whom_it_was_sent_to() {
     let (heard, refuses) = (standing.heard_at.unwrap(), standing.refuses_at.unwrap());
     assert_eq!(refuses.seconds - heard.seconds, 30, "its audience's limit");
     drop((stream, sync));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_process_says_nothing_of_a_stalled_one_under_the_same_identity() {
+    let world = World::new().await;
+    let sync = alive(&world, "sync", "sync").await;
+    let (connection, identity) = verifier(&world, "api-1").await;
+    let name = connection.ping().await.unwrap().identity.to_string();
+    let mut stalled = Stream::open(&connection, &identity).await;
+    stalled.settle().await;
+    let (first, era) = (stalled.feed.applied().unwrap(), stalled.view.clone().unwrap().era());
+    let good = |at| Acked { verifier: "billing-api", identity: &name, era, at };
+    stalled.acknowledge(&identity, &good(first)).await;
+    let other = v1::FollowHello { process: vec![2; 16].into(), ..hello(&identity) };
+    let mut new = Stream::with(connection.channel(), Some(Ask::Hello(other))).await;
+    new.settle().await;
+    world.admin.end(&id("vendor:acme"), "").await.unwrap();
+    new.until("cut").await;
+    let at = new.feed.applied().unwrap();
+    new.acknowledge(&identity, &good(at)).await;
+    new.settle().await;
+    let acknowledged = async || crate::standing(&world, &name).await.acknowledged;
+    assert_eq!(acknowledged().await, first.revision.get());
+    drop(stalled);
+    new.settle().await;
+    assert_eq!(acknowledged().await, first.revision.get(), "it may still accept something");
+
+    // The stalled one comes again, and says it too.
+    let mut again = Stream::open(&connection, &identity).await;
+    again.settle().await;
+    again.acknowledge(&identity, &good(again.feed.applied().unwrap())).await;
+    again.settle().await;
+    assert_eq!(acknowledged().await, at.revision.get());
+    drop(sync);
 }
 
 #[tokio::test(flavor = "multi_thread")]

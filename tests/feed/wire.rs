@@ -38,12 +38,13 @@ pub(crate) struct Stream {
     pub(crate) cuts: Vec<Cut>,
 }
 
-/// The hello of an identity that knows nothing.
+/// The hello of an identity that knows nothing, and is one process over all its streams.
 pub(crate) fn hello(identity: &Identity) -> v1::FollowHello {
     let spki = identity.proof().key.public_der();
     v1::FollowHello {
         snapshot: true,
         public_key: spki[spki.len() - 65..].to_vec().into(),
+        process: vec![1; 16].into(),
         ..v1::FollowHello::default()
     }
 }

@@ -36,24 +36,27 @@ struct Relying {
     verifier: Verifier,
     /// The cuts of single credentials and identities: of what the loops ended, and of nothing else here.
     small: Arc<Mutex<BTreeSet<NodeId>>>,
+    /// Why streams were over.
+    lost: Arc<Mutex<Vec<String>>>,
 }
 
 impl Relying {
     async fn follow(world: &World) -> Self {
         let connection = world.enrolled("billing-api", "verifier:billing-api").await;
         let small: Arc<Mutex<BTreeSet<NodeId>>> = Arc::default();
-        let sent = small.clone();
-        let watch = Watch::new(move |news| {
-            if let News::Cut { cut } = news
-                && matches!(cut.node.kind, NodeKind::Credential | NodeKind::Identity)
-            {
+        let lost: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (sent, over) = (small.clone(), lost.clone());
+        let watch = Watch::new(move |news| match news {
+            News::Cut { cut } if matches!(cut.node.kind, NodeKind::Credential | NodeKind::Identity) => {
                 sent.lock().unwrap().insert(cut.node.clone());
             }
+            News::Lost { why, .. } => over.lock().unwrap().push(format!("{why:?}")),
+            _ => {}
         });
         let verifier =
             Verifier::start(&connection, &Options { watch, ..Options::of([name("billing")]) }).unwrap();
         verifier.ready().await.unwrap();
-        Self { verifier, small }
+        Self { verifier, small, lost }
     }
 
     fn small(&self) -> usize {
@@ -189,6 +192,8 @@ async fn a_partner_that_loops_delays_no_end_and_fills_no_verifier() {
             "minting": minted.refused.load(Ordering::Relaxed),
         },
     }));
+    let lost = relying.lost.lock().unwrap().clone();
+    assert!(lost.is_empty(), "the verifier followed over one stream: {lost:?}");
     assert!(renewed.ended.load(Ordering::Relaxed) > 0);
     assert_eq!(sent_for_renewals, 0, "no relying party has to hear of identity certificates");
     assert_eq!(entries, ended, "each of these killed something live");
