@@ -261,3 +261,23 @@ async fn work_outside_of_bodies_can_wait_for_the_end() {
     scene.forge.cut("vendor:acme");
     assert!(matches!(told.recv().await, Some(Refused::Cut { .. })));
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_a_large_frame_no_more_is_handed_on_after_the_cut_than_before() {
+    let scene = Scene::new();
+    let large = Bytes::from(vec![7; 1_000_000]);
+    let service = scene.gate().layer(service_fn(|_| {
+        let response = Response::new(Full::new(large.clone()));
+        async { Ok::<_, Infallible>(response) }
+    }));
+    let whole = service.clone().oneshot(scene.good()).await.unwrap().into_body();
+    assert_eq!(whole.size_hint().exact(), Some(1_000_000));
+    assert_eq!(whole.collect().await.unwrap().to_bytes(), large, "nothing is lost or out of order");
+
+    let mut body = service.oneshot(scene.good()).await.unwrap().into_body();
+    let first = text(&mut body).await.len() as u64;
+    assert!(first <= 16 * 1024, "{first} bytes at once");
+    assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(1_000_000 - first), false));
+    scene.forge.cut("vendor:acme");
+    assert_eq!(broken(&mut body).await, cut("vendor:acme"));
+}

@@ -38,7 +38,7 @@ struct Wired {
 }
 
 impl Wired {
-    /// Serves `/` at once, and `/stream` with one word and then silence.
+    /// Serves `/` at once, `/stream` with one word and then silence, and `/large` in one piece.
     async fn axum() -> Self {
         let (wired, listener) = Self::listening(Protocols::Both).await;
         let gate = Gate::new(&wired.forge.verifier, listen::peer, read());
@@ -46,7 +46,9 @@ impl Wired {
             let words = tokio_stream::iter([Ok::<_, Infallible>("one")]);
             Body::from_stream(tokio_stream::StreamExt::chain(words, tokio_stream::pending()))
         };
-        let app = Router::new().route("/", any(async || "fine")).route("/stream", any(streamed)).layer(gate);
+        let large = || async { vec![7; LARGE] };
+        let app = Router::new().route("/", any(async || "fine")).route("/stream", any(streamed));
+        let app = app.route("/large", any(large)).layer(gate);
         let app = app.into_make_service_with_connect_info::<Caller>();
         tokio::spawn(async move { axum::serve(listener, app).await });
         wired
@@ -139,6 +141,38 @@ async fn an_idle_stream_of_http2_is_reset_and_its_connection_goes_on() {
     let response = connection.send_request(asking("/", &wired.token(43))).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
 }
+
+#[tokio::test]
+async fn what_is_too_large_to_be_on_its_way_is_not_sent_after_the_cut() {
+    for protocol in [&b"h2"[..], b"http/1.1"] {
+        let wired = Wired::axum().await;
+        let stream = TokioIo::new(wired.tls(protocol).await.unwrap());
+        let asked = asking("/large", &wired.token(42));
+        let response = if protocol == b"h2" {
+            let (mut send, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+            tokio::spawn(connection);
+            send.send_request(asked).await.unwrap()
+        } else {
+            let (mut send, connection) = http1::handshake(stream).await.unwrap();
+            tokio::spawn(connection);
+            send.send_request(asked).await.unwrap()
+        };
+        let mut body = response.into_body();
+        let mut came = word(&mut body).await.unwrap().unwrap().len();
+        // The certificate stays good, and so does the connection.
+        wired.forge.cut("credential:42");
+        let broken = loop {
+            match word(&mut body).await {
+                Some(Ok(more)) => came += more.len(),
+                over => break over.is_some(),
+            }
+        };
+        assert!(broken && came < LARGE, "{came} of {LARGE} bytes, cut off: {broken}");
+    }
+}
+
+/// More than windows and sockets hold.
+const LARGE: usize = 64 * 1024 * 1024;
 
 #[tokio::test]
 async fn an_idle_stream_of_http1_ends_with_its_connection() {
