@@ -170,7 +170,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        let (terms, speech) = (&self.gate.terms, Speech::of(&parts.headers));
+        let (terms, speech) = (&self.gate.terms, Speech::of_request(&parts));
         match terms.admit(&parts) {
             Err(denied) => {
                 (terms.hook)(&denied);
