@@ -19,6 +19,7 @@ use std::{
 
 use daypass_credential::{Name, Scope};
 use http::{Extensions, Request, Response, request::Parts};
+use hyper::upgrade::OnUpgrade;
 use rustls_pki_types::CertificateDer;
 use tower::{Layer, Service};
 
@@ -30,8 +31,8 @@ pub use denied::Denied;
 
 /// Lets requests through to a service if what they show is good, and watches them from then on. Copies share it.
 ///
-/// What is inside a service after the answer has begun, and not in a body, is not watched: a connection that was upgraded
-/// to another protocol waits for [`Granted::over`] beside its work.
+/// What a service does after the answer has begun, and not in a body, is not watched. So nobody inside is handed the
+/// connection to go on with in another protocol, as web sockets do, unless the service says so: see [`Gate::upgrading`].
 #[derive(Clone)]
 pub struct Gate {
     terms: Arc<Terms>,
@@ -43,6 +44,7 @@ struct Terms {
     peer: PeerOf,
     needs: Needs,
     audience: Option<Name>,
+    upgrading: bool,
     hook: Hook,
 }
 
@@ -119,13 +121,21 @@ impl Gate {
         needs: impl Fn(&Parts) -> Option<Need> + Send + Sync + 'static,
     ) -> Self {
         let (verifier, needs) = (verifier.clone(), Arc::new(needs));
-        Self { terms: Arc::new(Terms { verifier, peer, needs, audience: None, hook: Arc::new(|_| ()) }) }
+        let (audience, upgrading, hook) = (None, false, Arc::new(|_: &Denied| ()));
+        Self { terms: Arc::new(Terms { verifier, peer, needs, audience, upgrading, hook }) }
     }
 
     /// Takes credentials for this audience alone, where the verifier checks for several.
     #[must_use]
     pub fn only(self, audience: Name) -> Self {
         self.with(|terms| terms.audience = Some(audience))
+    }
+
+    /// Lets the service go on with a connection in another protocol (`Upgrade` of HTTP/1.1, `CONNECT`). It has to wait for
+    /// [`Granted::over`] beside its work there, and to close the connection then: nobody else watches it.
+    #[must_use]
+    pub fn upgrading(self) -> Self {
+        self.with(|terms| terms.upgrading = true)
     }
 
     /// Tells this hook, and nobody else, why a request was refused, or ended: then once for each body that was cut off. It is
@@ -179,6 +189,10 @@ where
             Ok(granted) => {
                 let watch = Watch { basis: Arc::clone(&granted.basis), speech, hook: terms.hook.clone() };
                 parts.extensions.insert(granted);
+                if !terms.upgrading {
+                    // To refuse the answer would be too late: a connection that closes is handed on whatever was answered.
+                    parts.extensions.remove::<OnUpgrade>();
+                }
                 let body = GuardedBody::of_request(body, watch.clone());
                 Answering::under_way(self.inner.call(Request::from_parts(parts, body)), watch)
             }
