@@ -49,9 +49,10 @@ impl Follower {
     async fn go_on(&mut self) {
         let mut tries = 0;
         loop {
+            let begun = Instant::now();
             let (why, proven) = self.stream().await;
             self.feed.disconnected();
-            if proven {
+            if proven && begun.elapsed() >= most(why.is_refusal()) {
                 tries = 0;
             }
             let pause = pause(tries, why.is_refusal(), entropy::part());
@@ -140,9 +141,14 @@ impl Keeping {
 /// How long to wait before the next stream: longer each time, and spread by chance. A no that stays one is asked for less
 /// often: each is an entry in the broker's log.
 fn pause(tries: u32, refused: bool, part: Part) -> Duration {
-    let most = if refused { REFUSED_PAUSE } else { LONGEST_PAUSE };
-    let longest = FIRST_PAUSE.saturating_mul(1 << tries.min(16)).min(most);
+    let longest = FIRST_PAUSE.saturating_mul(1 << tries.min(16)).min(most(refused));
     longest.mul_f64(0.5 + part.fraction() / 2.0)
+}
+
+/// The longest pause; a stream that lasted less says nothing of how the next will fare. Some are ended each time as soon as
+/// they have proven something: where more processes follow with one identity than may, they end each other's.
+const fn most(refused: bool) -> Duration {
+    if refused { REFUSED_PAUSE } else { LONGEST_PAUSE }
 }
 
 /// How often counters are sent.

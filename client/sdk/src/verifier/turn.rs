@@ -138,6 +138,10 @@ impl<'a> Turn<'a> {
             Told::Snapshot | Told::Cut(_) | Told::Keys | Told::Echo => !self.follower.observing,
             Told::Part | Told::Resumed(_) | Told::Horizon(_) | Told::Checkpoint => false,
         };
+        if matches!(told, Told::Snapshot) {
+            // It may be of another era: no place of the one before is said to lie in this one.
+            (self.owed, self.acknowledged) = (None, None);
+        }
         if let Some(at) = self.follower.feed.applied().filter(|_| counts)
             && self.acknowledged.is_none_or(|before| before < at.revision)
         {

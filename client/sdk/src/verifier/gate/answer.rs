@@ -2,8 +2,9 @@
 //! come back with something else or later, and never why.
 
 use http::{
-    HeaderMap, HeaderValue, Response, StatusCode,
+    HeaderMap, HeaderValue, Method, Response, StatusCode, Version,
     header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    request::Parts,
 };
 
 use super::{Denied, Refused};
@@ -16,8 +17,26 @@ pub(super) enum Speech {
 }
 
 impl Speech {
-    /// As the request speaks. What is called gRPC-Web is HTTP here: its statuses lie in bodies.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    /// As the request speaks. gRPC is a POST of HTTP/2, and anything else that calls itself so is none: its refusals would
+    /// have a status that means success to whatever stands between.
+    pub(super) fn of_request(parts: &Parts) -> Self {
+        if parts.version >= Version::HTTP_2 && parts.method == Method::POST {
+            Self::of(&parts.headers)
+        } else {
+            Self::Http
+        }
+    }
+
+    /// As the answer to such a request does: a service that is none of gRPC sends no statuses behind its bodies.
+    pub(super) fn of_response(self, headers: &HeaderMap) -> Self {
+        match self {
+            Self::Http => Self::Http,
+            Self::Grpc => Self::of(headers),
+        }
+    }
+
+    /// What is called gRPC-Web is HTTP here: its statuses lie in bodies.
+    fn of(headers: &HeaderMap) -> Self {
         let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
         match kind.strip_prefix(b"application/grpc") {
             Some([] | [b'+' | b';' | b' ', ..]) => Self::Grpc,

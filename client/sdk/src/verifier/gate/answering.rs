@@ -56,7 +56,8 @@ where
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Ready(Ok(response)) => match vigil.watched().judge() {
                     Ok(()) => {
-                        let guard = |body| GuardedBody::of_response(body, watch.clone());
+                        let speech = watch.speech.of_response(response.headers());
+                        let guard = |body| GuardedBody::of_response(body, Watch { speech, ..watch.clone() });
                         return Poll::Ready(Ok(response.map(guard)));
                     }
                     Err(refused) => (watch.over(refused), watch.speech),

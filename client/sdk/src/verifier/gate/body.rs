@@ -1,5 +1,8 @@
 //! A body that ends with what it rests on: each frame is handed on only while that is good, and whoever waits for the next
 //! one is woken when it is good no more.
+//!
+//! Frames are handed on in small pieces: a large one would lie in the server's buffers by then, and be sent for as long as
+//! the caller takes to read it.
 
 use std::{
     pin::Pin,
@@ -7,6 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -23,6 +27,8 @@ pin_project! {
         #[pin]
         inner: Option<B>,
         guard: Option<Guard>,
+        // Of the frame that came last, what was not handed on yet.
+        rest: Bytes,
     }
 }
 
@@ -50,28 +56,33 @@ impl<B> GuardedBody<B> {
 
     /// The body of a refusal.
     pub(super) const fn empty() -> Self {
-        Self { inner: None, guard: None }
+        Self { inner: None, guard: None, rest: Bytes::new() }
     }
 
     fn guarded(inner: B, watch: Watch, whose: Whose) -> Self {
         let vigil = Vigil::over(Arc::clone(&watch.basis));
-        Self { inner: Some(inner), guard: Some(Guard { vigil, watch, whose }) }
+        let guard = Some(Guard { vigil, watch, whose });
+        Self { inner: Some(inner), guard, rest: Bytes::new() }
     }
 }
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
-type Next<D> = Option<Result<Frame<D>, Fault>>;
 
 impl<B: Body<Error: Into<Fault>>> Body for GuardedBody<B> {
-    type Data = B::Data;
+    type Data = Bytes;
     type Error = Fault;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Next<B::Data>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         let mut this = self.project();
         let (Some(inner), Some(guard)) = (this.inner.as_mut().as_pin_mut(), this.guard.as_mut()) else {
             return Poll::Ready(None);
         };
-        let over = match inner.poll_frame(cx) {
+        let next = if this.rest.is_empty() {
+            inner.poll_frame(cx).map(|next| next.map(|frame| frame.map(|frame| begun(frame, this.rest))))
+        } else {
+            Poll::Ready(Some(Ok(Frame::data(piece(this.rest)))))
+        };
+        let over = match next {
             Poll::Ready(Some(Ok(frame))) => match guard.vigil.watched().judge() {
                 Ok(()) => return Poll::Ready(Some(Ok(frame))),
                 Err(refused) => refused,
@@ -86,22 +97,44 @@ impl<B: Body<Error: Into<Fault>>> Body for GuardedBody<B> {
         let last = guard.last(over);
         // Nothing inside goes on for a caller who hears nothing more.
         this.inner.set(None);
-        *this.guard = None;
+        (*this.guard, *this.rest) = (None, Bytes::new());
         Poll::Ready(Some(last))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(Body::is_end_stream)
+        self.rest.is_empty() && self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        let rest = self.rest.len() as u64;
+        let inner = self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
+        let mut both = SizeHint::new();
+        both.set_lower(inner.lower().saturating_add(rest));
+        if let Some(most) = inner.upper().and_then(|most| most.checked_add(rest)) {
+            both.set_upper(most);
+        }
+        both
     }
 }
 
+/// The frame, if it is small, or its first piece; what it has beyond that stays.
+fn begun(frame: Frame<impl Buf>, rest: &mut Bytes) -> Frame<Bytes> {
+    frame.map_data(|mut data| {
+        *rest = data.copy_to_bytes(data.remaining());
+        piece(rest)
+    })
+}
+
+fn piece(rest: &mut Bytes) -> Bytes {
+    rest.split_to(rest.len().min(PIECE))
+}
+
+/// The most that is handed on by one verdict: as much as fits into a frame of HTTP/2, or a record of TLS.
+const PIECE: usize = 16 * 1024;
+
 impl Guard {
     /// What a body ends with that is broken off.
-    fn last<D>(&self, refused: Refused) -> Result<Frame<D>, Fault> {
+    fn last(&self, refused: Refused) -> Result<Frame<Bytes>, Fault> {
         let denied = self.watch.over(refused);
         match (self.watch.speech, self.whose) {
             (Speech::Grpc, Whose::Ours) => Ok(Frame::trailers(trailers(Heard::of(&denied)))),

@@ -19,6 +19,7 @@ use std::{
 
 use daypass_credential::Scope;
 use http::{Extensions, Request, Response, request::Parts};
+use hyper::upgrade::OnUpgrade;
 use rustls_pki_types::CertificateDer;
 use tower::{Layer, Service};
 
@@ -33,8 +34,8 @@ pub use denied::Denied;
 /// It judges for the audience of its verifier. Over one that was made for several it lets nobody in: each gate takes a
 /// copy for its own ([`Verifier::only`]).
 ///
-/// What is inside a service after the answer has begun, and not in a body, is not watched: a connection that was upgraded
-/// to another protocol waits for [`Granted::over`] beside its work.
+/// What a service does after the answer has begun, and not in a body, is not watched. So nobody inside is handed the
+/// connection to go on with in another protocol, as web sockets do, unless the service says so: see [`Gate::upgrading`].
 #[derive(Clone)]
 pub struct Gate {
     terms: Arc<Terms>,
@@ -45,6 +46,7 @@ struct Terms {
     verifier: Verifier,
     peer: PeerOf,
     needs: Needs,
+    upgrading: bool,
     hook: Hook,
 }
 
@@ -121,7 +123,15 @@ impl Gate {
         needs: impl Fn(&Parts) -> Option<Need> + Send + Sync + 'static,
     ) -> Self {
         let (verifier, needs) = (verifier.clone(), Arc::new(needs));
-        Self { terms: Arc::new(Terms { verifier, peer, needs, hook: Arc::new(|_| ()) }) }
+        let hook = Arc::new(|_: &Denied| ());
+        Self { terms: Arc::new(Terms { verifier, peer, needs, upgrading: false, hook }) }
+    }
+
+    /// Lets the service go on with a connection in another protocol (`Upgrade` of HTTP/1.1, `CONNECT`). It has to wait for
+    /// [`Granted::over`] beside its work there, and to close the connection then: nobody else watches it.
+    #[must_use]
+    pub fn upgrading(self) -> Self {
+        self.with(|terms| terms.upgrading = true)
     }
 
     /// Tells this hook, and nobody else, why a request was refused, or ended: then once for each body that was cut off. It is
@@ -166,7 +176,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        let (terms, speech) = (&self.gate.terms, Speech::of(&parts.headers));
+        let (terms, speech) = (&self.gate.terms, Speech::of_request(&parts));
         match terms.admit(&parts) {
             Err(denied) => {
                 (terms.hook)(&denied);
@@ -175,6 +185,10 @@ where
             Ok(granted) => {
                 let watch = Watch { basis: Arc::clone(&granted.basis), speech, hook: terms.hook.clone() };
                 parts.extensions.insert(granted);
+                if !terms.upgrading {
+                    // To refuse the answer would be too late: a connection that closes is handed on whatever was answered.
+                    parts.extensions.remove::<OnUpgrade>();
+                }
                 let body = GuardedBody::of_request(body, watch.clone());
                 Answering::under_way(self.inner.call(Request::from_parts(parts, body)), watch)
             }

@@ -303,6 +303,7 @@ async fn another_era_takes_the_place_of_the_one_before_whole() {
     }
     assert_eq!(following.told("snapshot 3").await, "snapshot 3");
     assert_eq!(following.verdict(&token), Err(Refused::UnknownKey));
+    following.told("acknowledged 3").await;
     following.told("proven 3").await;
 }
 

@@ -211,6 +211,23 @@ async fn what_cannot_be_read_ends_the_stream_and_is_named() {
 }
 
 #[tokio::test]
+async fn whoever_is_ended_as_soon_as_something_is_proven_comes_back_less_and_less_often() {
+    let world = World::with(Log::of(5)).await;
+    let mut following = world.start().await;
+    let mut longest = 0;
+    for _ in 0..6 {
+        following.told("proven").await;
+        let end = Status::new(Code::ResourceExhausted, "too many streams");
+        let stream = world.feeder.scene().open_stream();
+        stream.send(Err(end)).await.unwrap();
+        world.feeder.end_streams();
+        let pause = following.told("pause").await;
+        longest = longest.max(pause.strip_prefix("pause ").unwrap().parse::<u64>().unwrap());
+    }
+    assert!(longest >= 1_600, "{longest} ms");
+}
+
+#[tokio::test]
 async fn whoever_is_refused_comes_back_once_he_is_not() {
     let world = World::with(Log::of(6)).await;
     world.feeder.scene().refuse = Some(Status::new(Code::PermissionDenied, "not now"));

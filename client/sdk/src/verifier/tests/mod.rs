@@ -78,7 +78,12 @@ impl World {
         let connection = Connection::open(&identity).await.unwrap();
         let (tell, news) = mpsc::unbounded_channel();
         // Whoever listens may be gone before the verifier.
-        let watch = Watch::new(move |news| drop(tell.send(words(news))));
+        let watch = Watch::new(move |news| {
+            drop(tell.send(words(news)));
+            if let News::Lost { pause, .. } = news {
+                drop(tell.send(format!("pause {}", pause.as_millis())));
+            }
+        });
         let options = Options { watch, ..options };
         let verifier = Verifier::start_by(&connection, &options, self.clock.clone())?;
         Ok(Following { verifier, news })

@@ -19,20 +19,24 @@ fn stream() -> (mpsc::Sender<&'static str>, Stream) {
     (send, StreamBody::new(frames).boxed_unsync())
 }
 
-fn as_grpc<B>(mut request: Request<B>) -> Request<B> {
-    request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    request
-}
-
 /// A stream that was let in, and what feeds it.
 async fn streaming(
     gate: &Gate,
     request: Request<Empty<Bytes>>,
 ) -> (mpsc::Sender<&'static str>, GuardedBody<Stream>) {
+    streaming_as(gate, request, "application/json").await
+}
+
+async fn streaming_as(
+    gate: &Gate,
+    request: Request<Empty<Bytes>>,
+    kind: &'static str,
+) -> (mpsc::Sender<&'static str>, GuardedBody<Stream>) {
     let (send, body) = stream();
     let mut body = Some(body);
     let service = gate.layer(service_fn(move |_| {
-        let response = Response::new(body.take().unwrap());
+        let mut response = Response::new(body.take().unwrap());
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         async { Ok::<_, Infallible>(response) }
     }));
     let response = service.oneshot(request).await.unwrap();
@@ -151,7 +155,7 @@ async fn after_a_suspension_nothing_is_handed_on_though_timers_stood_still() {
 async fn a_stream_of_grpc_ends_with_a_status() {
     for (silence, status) in [(false, "16"), (true, "14")] {
         let scene = Scene::new();
-        let (_send, mut body) = streaming(&scene.gate(), as_grpc(scene.good())).await;
+        let (_send, mut body) = streaming_as(&scene.gate(), as_grpc(scene.good()), "application/grpc").await;
         let waiting = tokio::spawn(async move { (body.frame().await, body.frame().await.is_none()) });
         tokio::task::yield_now().await;
         if !silence {
@@ -161,6 +165,14 @@ async fn a_stream_of_grpc_ends_with_a_status() {
         let trailers = last.unwrap().unwrap().into_trailers().unwrap();
         assert_eq!((trailers["grpc-status"].to_str().unwrap(), over), (status, true));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_none_of_grpc_has_no_end_that_looks_whole() {
+    let scene = Scene::new();
+    let (_send, mut body) = streaming(&scene.gate(), as_grpc(scene.good())).await;
+    scene.forge.cut("vendor:acme");
+    assert_eq!(broken(&mut body).await, cut("vendor:acme"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -260,4 +272,24 @@ async fn work_outside_of_bodies_can_wait_for_the_end() {
     assert!(told.try_recv().is_err());
     scene.forge.cut("vendor:acme");
     assert!(matches!(told.recv().await, Some(Refused::Cut { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_large_frame_no_more_is_handed_on_after_the_cut_than_before() {
+    let scene = Scene::new();
+    let large = Bytes::from(vec![7; 1_000_000]);
+    let service = scene.gate().layer(service_fn(|_| {
+        let response = Response::new(Full::new(large.clone()));
+        async { Ok::<_, Infallible>(response) }
+    }));
+    let whole = service.clone().oneshot(scene.good()).await.unwrap().into_body();
+    assert_eq!(whole.size_hint().exact(), Some(1_000_000));
+    assert_eq!(whole.collect().await.unwrap().to_bytes(), large, "nothing is lost or out of order");
+
+    let mut body = service.oneshot(scene.good()).await.unwrap().into_body();
+    let first = text(&mut body).await.len() as u64;
+    assert!(first <= 16 * 1024, "{first} bytes at once");
+    assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(1_000_000 - first), false));
+    scene.forge.cut("vendor:acme");
+    assert_eq!(broken(&mut body).await, cut("vendor:acme"));
 }

@@ -7,7 +7,7 @@ mod wire;
 use std::{convert::Infallible, sync::Mutex};
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, Version, header};
 use http_body_util::{Empty, Full};
 use tower::{ServiceExt as _, service_fn};
 
@@ -65,11 +65,17 @@ async fn heard(gate: &Gate, request: Request<Empty<Bytes>>) -> (u16, Option<Stri
     (response.status().as_u16(), challenge.map(|value| value.to_str().unwrap().to_owned()))
 }
 
-/// The status of gRPC for the same request.
-async fn heard_by_grpc(gate: &Gate, mut request: Request<Empty<Bytes>>) -> Option<String> {
+/// The same as a call of gRPC.
+fn as_grpc<B>(mut request: Request<B>) -> Request<B> {
     let kind = HeaderValue::from_static("application/grpc+proto");
     request.headers_mut().insert(header::CONTENT_TYPE, kind);
-    let response = answer(gate, request).await;
+    (*request.method_mut(), *request.version_mut()) = (Method::POST, Version::HTTP_2);
+    request
+}
+
+/// The status of gRPC for the same request.
+async fn heard_by_grpc(gate: &Gate, request: Request<Empty<Bytes>>) -> Option<String> {
+    let response = answer(gate, as_grpc(request)).await;
     assert_eq!(response.status(), StatusCode::OK, "gRPC has its own");
     response.headers().get("grpc-status").map(|value| value.to_str().unwrap().to_owned())
 }
@@ -169,6 +175,17 @@ async fn each_way_of_not_showing_it_is_refused() {
     let mut asked = request(shown, &[]);
     *asked.uri_mut() = format!("/invoices?access_token={token}").parse().unwrap();
     assert_eq!(heard(&gate, asked).await, owned(SHOW));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_refusal_looks_like_success_because_a_header_says_grpc() {
+    let scene = Scene::new();
+    let bare = || as_grpc(request(Some(&scene.proof), &[]));
+    let (mut old, mut get) = (bare(), bare());
+    *old.version_mut() = Version::HTTP_11;
+    *get.method_mut() = Method::GET;
+    assert_eq!(heard(&scene.gate(), old).await, owned(SHOW));
+    assert_eq!(heard(&scene.gate(), get).await, owned(SHOW));
 }
 
 #[tokio::test(start_paused = true)]

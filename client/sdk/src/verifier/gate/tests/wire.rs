@@ -9,7 +9,10 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls_pki_types::ServerName;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
 use tokio_rustls::TlsConnector;
 use tonic::{
     Code, Status,
@@ -38,7 +41,7 @@ struct Wired {
 }
 
 impl Wired {
-    /// Serves `/` at once, and `/stream` with one word and then silence.
+    /// Serves `/` at once, `/stream` with one word and then silence, and `/large` in one piece.
     async fn axum() -> Self {
         let (wired, listener) = Self::listening(Protocols::Both).await;
         let gate = Gate::new(&wired.forge.verifier, listen::peer, read());
@@ -46,7 +49,9 @@ impl Wired {
             let words = tokio_stream::iter([Ok::<_, Infallible>("one")]);
             Body::from_stream(tokio_stream::StreamExt::chain(words, tokio_stream::pending()))
         };
-        let app = Router::new().route("/", any(async || "fine")).route("/stream", any(streamed)).layer(gate);
+        let large = || async { vec![7; LARGE] };
+        let app = Router::new().route("/", any(async || "fine")).route("/stream", any(streamed));
+        let app = app.route("/large", any(large)).layer(gate);
         let app = app.into_make_service_with_connect_info::<Caller>();
         tokio::spawn(async move { axum::serve(listener, app).await });
         wired
@@ -141,6 +146,83 @@ async fn an_idle_stream_of_http2_is_reset_and_its_connection_goes_on() {
 }
 
 #[tokio::test]
+async fn what_is_too_large_to_be_on_its_way_is_not_sent_after_the_cut() {
+    for protocol in [&b"h2"[..], b"http/1.1"] {
+        let wired = Wired::axum().await;
+        let stream = TokioIo::new(wired.tls(protocol).await.unwrap());
+        let asked = asking("/large", &wired.token(42));
+        let response = if protocol == b"h2" {
+            let (mut send, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+            tokio::spawn(connection);
+            send.send_request(asked).await.unwrap()
+        } else {
+            let (mut send, connection) = http1::handshake(stream).await.unwrap();
+            tokio::spawn(connection);
+            send.send_request(asked).await.unwrap()
+        };
+        let mut body = response.into_body();
+        let mut came = word(&mut body).await.unwrap().unwrap().len();
+        // The certificate stays good, and so does the connection.
+        wired.forge.cut("credential:42");
+        let broken = loop {
+            match word(&mut body).await {
+                Some(Ok(more)) => came += more.len(),
+                over => break over.is_some(),
+            }
+        };
+        assert!(broken && came < LARGE, "{came} of {LARGE} bytes, cut off: {broken}");
+    }
+}
+
+/// More than windows and sockets hold.
+const LARGE: usize = 64 * 1024 * 1024;
+
+#[tokio::test]
+async fn whoever_asks_for_another_protocol_is_handed_none_that_nobody_watches() {
+    for watched in [false, true] {
+        let (wired, listener) = Wired::listening(Protocols::Http1).await;
+        let gate = Gate::new(&wired.forge.verifier, listen::peer, read());
+        let gate = if watched { gate.upgrading() } else { gate };
+        let app = Router::new().route("/", any(upgrade)).layer(gate);
+        let app = app.into_make_service_with_connect_info::<Caller>();
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let mut tls = wired.tls(b"http/1.1").await.unwrap();
+        let token = wired.token(42);
+        let head = format!(
+            "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade, close\r\nUpgrade: words\r\n\
+             Authorization: Bearer {token}\r\n\r\n"
+        );
+        tls.write_all(head.as_bytes()).await.unwrap();
+        let mut heard = vec![0; 12];
+        tls.read_exact(&mut heard).await.unwrap();
+        assert_eq!(heard, b"HTTP/1.1 101", "whatever the service answers");
+        wired.forge.cut("credential:42");
+        // One that nobody goes on with is dropped.
+        let _ended = tls.read_to_end(&mut heard).await;
+        assert_eq!(heard.ends_with(b"over"), watched, "{}", String::from_utf8_lossy(&heard));
+    }
+}
+
+/// Goes on until what let it in is over, and says so then.
+async fn upgrade(mut request: axum::extract::Request) -> Response<Body> {
+    let granted = request.extensions().get::<Granted>().unwrap().clone();
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let mut connection = TokioIo::new(upgrade.await?);
+        granted.over().await;
+        connection.write_all(b"over").await.unwrap();
+        connection.shutdown().await.unwrap();
+        Ok::<_, hyper::Error>(())
+    });
+    let response = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
+    response
+        .header(header::CONNECTION, "upgrade")
+        .header(header::UPGRADE, "words")
+        .body(Body::empty())
+        .unwrap()
+}
+
+#[tokio::test]
 async fn an_idle_stream_of_http1_ends_with_its_connection() {
     let wired = Wired::axum().await;
     let stream = TokioIo::new(wired.tls(b"http/1.1").await.unwrap());
@@ -167,7 +249,7 @@ async fn the_end_of_a_certificate_closes_its_connection_and_no_new_one_opens() {
     assert!(connection.send_request(asking("/", &wired.token(43))).await.is_err());
     // A client of TLS 1.3 hears of the refusal with what it reads first.
     let Ok(mut tls) = wired.tls(b"h2").await else { return };
-    assert!(tokio::io::AsyncReadExt::read_u8(&mut tls).await.is_err());
+    assert!(tls.read_u8().await.is_err());
 }
 
 #[tokio::test]
