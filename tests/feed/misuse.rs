@@ -3,15 +3,18 @@
 use daypass_core::{Action, Event};
 use daypass_credential::{Era, Revision};
 use daypass_log::Hash;
-use daypass_proto::v1::{self, follow_revocations_request::Message as Ask};
+use daypass_proto::v1::{
+    self, follow_revocations_request::Message as Ask, verification_service_client::VerificationServiceClient,
+};
 use daypass_sdk::{Connection, EventQuery};
 use daypass_verifier::{Feed, Memory, Position};
+use tokio_stream::wrappers::ReceiverStream;
 
 use crate::{
     alive,
     support::{World, id},
     verifier,
-    wire::{Acked, Stream, hello, position},
+    wire::{Acked, Stream, hello, position, reason},
 };
 
 /// The reasons of all recorded refusals of the feed.
@@ -212,4 +215,23 @@ async fn one_identity_has_four_streams_and_the_newest_count() {
     for stream in &mut streams {
         stream.settle().await;
     }
+}
+
+/// Each stream costs the broker a snapshot, and what waits for whoever does not read.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_identity_opens_streams_only_so_often_and_leaves_others_theirs() {
+    let world = World::new().await;
+    let (connection, identity) = verifier(&world, "api-1").await;
+    let (other, its) = verifier(&world, "api-2").await;
+    let mut refused = None;
+    for _ in 0..100 {
+        let (_say, said) = tokio::sync::mpsc::channel(1);
+        let mut client = VerificationServiceClient::new(connection.channel());
+        if let Err(status) = client.follow_revocations(ReceiverStream::new(said)).await {
+            refused = Some(reason(&status));
+            break;
+        }
+    }
+    assert_eq!(refused.as_deref(), Some("busy"));
+    Stream::open(&other, &its).await.settle().await;
 }

@@ -134,6 +134,10 @@ impl<P: Send + Sync + 'static> Follower<P> {
             Ok(hello) => hello,
             Err(over) => return over,
         };
+        // What was cut since the gate looked, and before anybody listened for it.
+        if let Err(refusal) = judged(&self.broker, &self.call).await {
+            return refusal.into();
+        }
         let opening = match hello::open(&self.broker, &self.call, &hello).await {
             Ok(opening) => opening,
             Err(refusal) => return refusal.into(),

@@ -33,9 +33,10 @@ const LEAST: Duration = Duration::from_secs(300);
 /// How many of the last cuts are told one by one after a restart; who does not know those before gets a snapshot.
 const RECENT: usize = 1024;
 
-/// Where it is kept, and what was written last.
+/// Where it is kept, and what of it.
 pub(super) struct Keeping {
     path: PathBuf,
+    /// Up to where it was written, and when that was last tried.
     last: Mutex<(Revision, Instant)>,
     writing: AtomicBool,
 }
@@ -81,7 +82,8 @@ impl Feed {
         era: Era,
         kek: &KeyEncryptionKey,
     ) -> Self {
-        let mut feed = Self::new(began);
+        // As in `ear.rs`: a clock that was set back must not let a receipt say that somebody refuses earlier than it does.
+        let mut feed = Self::new(began.max(store.head().borrow().at));
         let from = match read(&path, store, era, kek).await {
             Ok(Some((book, recent, own_ends))) => {
                 feed.own_ends.go_on(own_ends);
@@ -180,14 +182,24 @@ async fn recent(ledger: &Ledger, store: &dyn Store) -> Result<Recent, StoreError
 
 /// Writes it if that is due, beside all else.
 pub(super) fn keep_if_due(broker: &Arc<Broker>) {
-    let Some(keeping) = &broker.feed.keeping else { return };
-    let (revision, at) = *keeping.last.lock().unwrap_or_else(PoisonError::into_inner);
     let reached = broker.feed.tip.borrow().revision;
-    if reached.get().saturating_sub(revision.get()) < EVENTS || at.elapsed() < LEAST {
-        return;
+    if broker.feed.keeping.as_ref().is_some_and(|keeping| keeping.is_due(reached)) {
+        let broker = broker.clone();
+        tokio::spawn(async move { keep(broker).await });
     }
-    let broker = broker.clone();
-    tokio::spawn(async move { keep(broker).await });
+}
+
+impl Keeping {
+    /// Is it time to write? Then not again for a while, whatever comes of it: each try copies all that is kept, which a disk
+    /// that takes nothing must not have done at every event.
+    fn is_due(&self, reached: Revision) -> bool {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = reached.get().saturating_sub(last.0.get()) >= EVENTS && last.1.elapsed() >= LEAST;
+        if due {
+            last.1 = Instant::now();
+        }
+        due
+    }
 }
 
 /// Writes it, unless nothing came since. What cannot be written is followed again.
@@ -209,11 +221,12 @@ fn write(broker: &Broker) -> io::Result<()> {
 }
 
 fn write_once(broker: &Broker, keeping: &Keeping) -> io::Result<()> {
-    let (kept, tip) = broker.feed.copy();
     let last = keeping.last.lock().unwrap_or_else(PoisonError::into_inner).0;
-    if tip.revision == last || tip.revision == Revision::ZERO || broker.space.room().is_err() {
+    let reached = broker.feed.tip.borrow().revision;
+    if reached == last || reached == Revision::ZERO || broker.space.room().is_err() {
         return Ok(());
     }
+    let (kept, tip) = broker.feed.copy();
     let file = closed(broker.keys.kek(), broker.era, tip, &kept).map_err(io::Error::other)?;
     durable::replace(&keeping.path, &file)?;
     *keeping.last.lock().unwrap_or_else(PoisonError::into_inner) = (tip.revision, Instant::now());
@@ -228,4 +241,23 @@ pub(super) fn closed(kek: &KeyEncryptionKey, era: Era, tip: Tip, kept: &Kept) ->
     file.push(b'\n');
     file.extend(body);
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_could_not_be_written_is_not_tried_again_at_once() {
+        let last = Mutex::new((Revision::new(7), Instant::now()));
+        let keeping = Keeping { path: PathBuf::new(), last, writing: AtomicBool::new(false) };
+        let (soon, due) = (Revision::new(EVENTS + 6), Revision::new(EVENTS + 7));
+        assert!(!keeping.is_due(due), "just written");
+        tokio::time::advance(LEAST).await;
+        assert!(!keeping.is_due(soon), "nearly nothing new");
+        assert!(keeping.is_due(due));
+        assert!(!keeping.is_due(due.next()), "though nothing came of it");
+        tokio::time::advance(LEAST).await;
+        assert!(keeping.is_due(due.next()));
+    }
 }

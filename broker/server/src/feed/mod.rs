@@ -15,6 +15,7 @@ mod hello;
 mod kept;
 mod keys;
 mod list;
+mod openings;
 mod own_ends;
 mod proof;
 mod recent;
@@ -49,7 +50,7 @@ pub(crate) use self::{
     own_ends::OwnEnds,
     worker::keep_feed,
 };
-use self::{kept::Keeping, keys::Cupboard, recent::Recent, snapshot::Shelf};
+use self::{kept::Keeping, keys::Cupboard, openings::Openings, recent::Recent, snapshot::Shelf};
 use crate::refusal::Refusal;
 
 /// How far the log was followed, or a verifier is.
@@ -86,6 +87,7 @@ pub(crate) struct Feed {
     snapshots: Shelf,
     keys: Cupboard,
     attendance: Attendance,
+    openings: Openings,
     own_ends: OwnEnds,
     /// Instants that the horizon must not pass yet, by a number of their own.
     held: Arc<Mutex<BTreeMap<u64, Timestamp>>>,
@@ -134,6 +136,7 @@ impl Feed {
             snapshots: Shelf::default(),
             keys: Cupboard::default(),
             attendance: Attendance::new(began),
+            openings: Openings::default(),
             own_ends: OwnEnds::default(),
             held: Arc::default(),
             next: AtomicU64::default(),
@@ -163,6 +166,11 @@ impl Feed {
     /// Who follows, and how far they are.
     pub(crate) const fn attendance(&self) -> &Attendance {
         &self.attendance
+    }
+
+    /// Who opens streams, and how often.
+    pub(crate) const fn openings(&self) -> &Openings {
+        &self.openings
     }
 
     /// What partners ended of their own, and whether more may be opened for them.

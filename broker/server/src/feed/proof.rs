@@ -48,6 +48,8 @@ pub(super) async fn prove(
 }
 
 async fn head(broker: &Broker) -> Result<Tip, Refusal> {
+    // A store that was put back has forgotten ends: what it holds proves nothing.
+    broker.notary.sound()?;
     let revision: Revision = broker.store.head().borrow().revision;
     let leaf = leaf_at(broker, revision).await?;
     let leaf =

@@ -23,14 +23,23 @@ pub(super) struct Taken {
 }
 
 /// The newest one. Whoever makes the next lets others wait for it.
+///
+/// INVARIANT (one at a time): the lock goes with the making and not with who waits for it, so that nobody has many made at
+/// once by going away.
 #[derive(Default)]
-pub(super) struct Shelf(Mutex<Option<(Instant, Arc<Taken>)>>);
+pub(super) struct Shelf(pub(super) Arc<Mutex<Option<Made>>>);
+
+/// The newest, and when it was made.
+pub(super) struct Made {
+    at: Instant,
+    taken: Arc<Taken>,
+}
 
 /// A snapshot at or after a revision up to which the log was followed.
 pub(super) async fn take(broker: &Arc<Broker>, least: Revision) -> Result<Arc<Taken>, Refusal> {
-    let mut shelf = broker.feed.snapshots.0.lock().await;
-    if let Some((made, taken)) = &*shelf
-        && made.elapsed() < SHARED
+    let mut shelf = broker.feed.snapshots.0.clone().lock_owned().await;
+    if let Some(Made { at, taken }) = &*shelf
+        && at.elapsed() < SHARED
         && taken.at.revision >= least
         && broker.feed.recent(|recent| recent.covers(taken.at.revision))
     {
@@ -38,12 +47,14 @@ pub(super) async fn take(broker: &Arc<Broker>, least: Revision) -> Result<Arc<Ta
     }
     let making = broker.clone();
     // It looks at all that is kept.
-    let made = tokio::task::spawn_blocking(move || make(&making)).await.map_err(Refusal::internal)?;
+    let made = tokio::task::spawn_blocking(move || {
+        let taken = Arc::new(make(&making)?);
+        *shelf = Some(Made { at: Instant::now(), taken: taken.clone() });
+        Some(taken)
+    });
+    let made = made.await.map_err(Refusal::internal)?;
     // Nothing was followed yet.
-    let taken = made.filter(|taken| taken.at.revision >= least);
-    let taken = Arc::new(taken.ok_or(Refusal::Busy { retry_after: RETRY_AFTER })?);
-    *shelf = Some((Instant::now(), taken.clone()));
-    Ok(taken)
+    made.filter(|taken| taken.at.revision >= least).ok_or(Refusal::Busy { retry_after: RETRY_AFTER })
 }
 
 fn make(broker: &Broker) -> Option<Taken> {

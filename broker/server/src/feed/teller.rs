@@ -64,13 +64,15 @@ impl<'a> Teller<'a> {
             loop {
                 self.catch_up().await?;
                 tokio::select! {
-                    changed = self.news.changed() => changed.map_err(|_| Over::Left)?,
+                    // The seldom before the frequent: where there is always something to tell, the rest comes through too.
+                    biased;
+                    Some(continued) = checkpoints.recv() => self.checkpoint(continued).await?,
                     changed = proven.changed() => {
                         changed.map_err(|_| Over::Left)?;
                         let newest = *proven.borrow_and_update();
                         self.echo(newest).await?;
                     }
-                    Some(continued) = checkpoints.recv() => self.checkpoint(continued).await?,
+                    changed = self.news.changed() => changed.map_err(|_| Over::Left)?,
                 }
             }
         };
@@ -95,10 +97,14 @@ impl<'a> Teller<'a> {
         }
     }
 
-    /// Tells everything that the worker has followed.
+    /// Tells everything that the worker has followed by now. What comes meanwhile is for the next time: a verifier that reads
+    /// no faster than the log grows would never get its echo otherwise.
     async fn catch_up(&mut self) -> Result<(), Over> {
-        let news = *self.news.borrow_and_update();
-        self.cuts().await?;
+        self.news.mark_unchanged();
+        let tip = *self.broker.feed.tip.borrow();
+        // After the place, so that whatever there is to tell up to there is in it.
+        let news = *self.news.borrow();
+        self.cuts(tip).await?;
         if news.horizon > self.horizon {
             self.horizon = news.horizon;
             self.tell(Told::Horizon(news.horizon)).await?;
@@ -106,10 +112,9 @@ impl<'a> Teller<'a> {
         self.keys(news.keys).await
     }
 
-    /// Tells every cut up to where the log was followed.
-    async fn cuts(&mut self) -> Result<(), Over> {
+    /// Tells every cut up to a place that was followed.
+    async fn cuts(&mut self, tip: Tip) -> Result<(), Over> {
         loop {
-            let tip = *self.broker.feed.tip.borrow();
             if tip.revision <= self.at.revision {
                 return Ok(());
             }
@@ -135,6 +140,8 @@ impl<'a> Teller<'a> {
     }
 
     async fn snapshot(&mut self, taken: &Taken) -> Result<(), Over> {
+        // The ledger is a moment ahead of what is said of it, keys included.
+        self.broker.feed.followed(taken.at.revision).await?;
         let change = self.news.borrow().keys;
         let offer = keys::offer(self.broker, &self.call.caller.subject.name, change).await?;
         let (at, snapshot) = (taken.at, &taken.snapshot);

@@ -18,6 +18,7 @@ use super::{
     follower::{Over, Refused},
     keep_feed, kept,
     keys::digest_of_point,
+    snapshot,
     worker::forget,
 };
 use crate::{
@@ -41,6 +42,14 @@ fn noon() -> Timestamp {
 
 /// A broker with verifier `api` and its instance `api-1`, followed by the worker.
 async fn rig() -> Rig {
+    let rig = not_followed().await;
+    tokio::spawn(keep_feed(rig.broker.clone()));
+    rig.broker.feed.followed(head(&rig)).await.unwrap();
+    rig
+}
+
+/// The same, and the worker has not begun.
+async fn not_followed() -> Rig {
     let rig = Rig::new().await;
     let identity = Identity {
         name: "api-1".parse().unwrap(),
@@ -54,8 +63,6 @@ async fn rig() -> Rig {
     for body in [Body::Verifier(verifier), Body::Identity(identity)] {
         write(&*rig.broker.store, Put { node: Node::open(body), cut: false }, Vec::new()).await;
     }
-    tokio::spawn(keep_feed(rig.broker.clone()));
-    rig.broker.feed.followed(head(&rig)).await.unwrap();
     rig
 }
 
@@ -66,7 +73,8 @@ fn head(rig: &Rig) -> Revision {
 fn call() -> Arc<Call> {
     let caller = Shown {
         era: Era::new(1),
-        rev: Revision::new(60),
+        // None that a test ends.
+        rev: Revision::new(6_000),
         lineage: "verifier:api identity:api-1".parse().unwrap(),
         subject: id("verifier:api"),
         identity: "api-1".parse().unwrap(),
@@ -313,7 +321,7 @@ async fn a_revision_that_cut_two_is_told_whole_to_who_stopped_between() {
 
 #[tokio::test(start_paused = true)]
 async fn a_feed_that_has_not_followed_the_log_yet_asks_to_come_again() {
-    let rig = Rig::new().await;
+    let rig = not_followed().await;
     let mut line = Line::open(&rig).await;
     assert_eq!(line.end().await.1, "busy");
 }
@@ -392,19 +400,24 @@ async fn a_key_that_was_ended_is_gone_before_the_next_echo() {
     assert_eq!((kids(&came), at.revision), (Some(Vec::new()), head(&rig)));
 }
 
+/// A checkpoint with the log's own signature, of a log that is longer.
+fn forked(rig: &Rig) -> String {
+    let keys = rig.broker.keys.now();
+    let (issuer, size) = ("https://t.example", head(rig).get() + 9);
+    let key = log_key(issuer, keys.ring().audit_key(noon()).unwrap()).unwrap();
+    let root = Root { size, hash: Hash::leaf(b"x") };
+    let signed = Checkpoint::new(&log_name(issuer), root, Era::new(1)).unwrap();
+    let signed = signed.sign(&key, |message| keys.ring().sign_audit(message, noon()).map(|s| s.signature));
+    signed.unwrap().note().to_owned()
+}
+
 #[tokio::test]
 async fn a_checkpoint_that_the_log_does_not_continue_ends_everything() {
     let mut rig = rig().await;
     rig.notary.begin(&rig.broker).await;
     let mut line = Line::open(&rig).await;
     line.settle(1).await;
-    let keys = rig.broker.keys.now();
-    let (issuer, size) = ("https://t.example", head(&rig).get() + 9);
-    let key = log_key(issuer, keys.ring().audit_key(noon()).unwrap()).unwrap();
-    let root = Root { size, hash: Hash::leaf(b"x") };
-    let signed = Checkpoint::new(&log_name(issuer), root, Era::new(1)).unwrap();
-    let signed = signed.sign(&key, |message| keys.ring().sign_audit(message, noon()).map(|s| s.signature));
-    let note = signed.unwrap().note().to_owned();
+    let note = forked(&rig);
     assert_eq!(
         Line::with(&rig, None, note.replace("t.example", "u.example")).await.end().await.1,
         "checkpoint-unknown"
@@ -414,4 +427,87 @@ async fn a_checkpoint_that_the_log_does_not_continue_ends_everything() {
     // Whoever follows hears of it as well.
     tokio::time::pause();
     assert_eq!(line.end().await.1, "log-older");
+}
+
+#[tokio::test]
+async fn a_log_that_was_found_older_answers_no_counter_from_then_on() {
+    let mut rig = rig().await;
+    rig.notary.begin(&rig.broker).await;
+    let mut line = Line::open(&rig).await;
+    line.settle(1).await;
+    assert_eq!(Line::with(&rig, None, forked(&rig)).await.end().await.1, "log-older");
+    line.say(Said::Counter(2)).await;
+    tokio::time::pause();
+    let (came, why) = line.end().await;
+    assert!(!came.iter().any(|told| matches!(told, Told::Echo { .. })), "{came:?}");
+    assert_eq!(why, "log-older");
+}
+
+#[tokio::test]
+async fn who_was_ended_before_the_stream_began_is_told_nothing() {
+    let rig = rig().await;
+    let node = id("identity:api-1");
+    let stored = rig.broker.store.nodes(&[node]).await.unwrap().remove(0).unwrap();
+    write(&*rig.broker.store, Put { node: stored.node.with_life(Life::Ended), cut: true }, Vec::new()).await;
+    rig.broker.feed.followed(head(&rig)).await.unwrap();
+    tokio::time::pause();
+    let (came, why) = Line::open(&rig).await.end().await;
+    assert!(came.is_empty(), "{came:?}");
+    assert_eq!(why, "caller-dead");
+}
+
+/// Ends come as fast as this verifier reads: there is always one more to be told.
+#[tokio::test]
+async fn who_reads_no_faster_than_the_log_grows_is_answered_all_the_same() {
+    let rig = rig().await;
+    let mut line = Line::open(&rig).await;
+    line.settle(1).await;
+    for _ in 0..4 {
+        ended(&rig).await;
+    }
+    line.say(Said::Counter(2)).await;
+    for _ in 0..40 {
+        ended(&rig).await;
+        rig.broker.feed.followed(head(&rig)).await.unwrap();
+        if let Told::Echo { counter: 2, .. } = line.told.recv().await.unwrap() {
+            return;
+        }
+    }
+    panic!("told all the time, and never that nothing is missing");
+}
+
+/// Whoever goes away while a snapshot is made for them would otherwise have as many made at once as they like.
+#[tokio::test]
+async fn a_snapshot_that_nobody_waits_for_any_longer_is_finished_before_the_next_one() {
+    let rig = Rig::new().await;
+    let broker = rig.broker.clone();
+    let (held, is_held) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let locked = broker.clone();
+    let holder = std::thread::spawn(move || {
+        let _book = locked.feed.book.write().unwrap();
+        held.send(()).unwrap();
+        released.recv().unwrap();
+    });
+    is_held.recv().unwrap();
+    let asking = broker.clone();
+    let first = tokio::spawn(async move { snapshot::take(&asking, Revision::ZERO).await.map(drop) });
+    while broker.feed.snapshots.0.try_lock().is_ok() {
+        tokio::task::yield_now().await;
+    }
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    assert!(broker.feed.snapshots.0.try_lock().is_err(), "it is still being made");
+    release.send(()).unwrap();
+    holder.join().unwrap();
+    assert!(matches!(snapshot::take(&broker, Revision::ZERO).await, Err(Refusal::Busy { .. })));
+}
+
+#[tokio::test]
+async fn a_process_under_a_clock_that_is_behind_began_no_earlier_than_the_log_knows() {
+    let rig = rig().await;
+    let (broker, path) = (&rig.broker, rig.files.path().join("none"));
+    let began = noon().before(Ttl::minutes(60));
+    let feed = Feed::open(began, path, &*broker.store, broker.era, broker.keys.kek()).await;
+    assert_eq!(feed.attendance().began(), noon());
 }

@@ -11,7 +11,11 @@ use daypass_core::{
 };
 use daypass_credential::{NodeId, NodeKind, Revision, Timestamp, Ttl};
 use daypass_log::Hash;
-use daypass_store::{Entry, StoreError};
+use daypass_store::{Entry, Head, StoreError};
+use tokio::{
+    sync::watch,
+    time::{Interval, MissedTickBehavior},
+};
 
 use super::{Feed, Tip, kept::keep_if_due, own_ends::ends_its_own, recent::RecentCut};
 use crate::broker::Broker;
@@ -45,6 +49,7 @@ pub(crate) async fn keep_feed(broker: Arc<Broker>) {
     forget(&broker);
     say_if_long(&broker, head.borrow().revision);
     let mut horizon = tokio::time::interval(HORIZON);
+    horizon.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let upto = head.borrow_and_update().revision;
         if let Err(error) = follow(&broker, upto).await {
@@ -56,11 +61,30 @@ pub(crate) async fn keep_feed(broker: Arc<Broker>) {
             continue;
         }
         keep_if_due(&broker);
-        tokio::select! {
-            biased;
-            changed = head.changed() => if changed.is_err() { return },
-            _ = horizon.tick() => forget(&broker),
+        match next(&mut head, &mut horizon).await {
+            Next::Events => {}
+            Next::Horizon => forget(&broker),
+            Next::Nothing => return,
         }
+    }
+}
+
+/// What to do next.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    Events,
+    Horizon,
+    /// The store is gone.
+    Nothing,
+}
+
+/// The horizon goes first, since it comes seldom: a log that always has more would keep it where it is, and what expired
+/// would never be forgotten.
+async fn next(head: &mut watch::Receiver<Head>, horizon: &mut Interval) -> Next {
+    tokio::select! {
+        biased;
+        _ = horizon.tick() => Next::Horizon,
+        changed = head.changed() => if changed.is_ok() { Next::Events } else { Next::Nothing },
     }
 }
 
@@ -192,5 +216,29 @@ impl Feed {
 pub(super) fn forget(broker: &Broker) {
     if let Ok(now) = broker.trusted_now() {
         broker.feed.raise_horizon(now.before(BEHIND));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_horizon_is_raised_however_fast_the_log_grows() {
+        let (grows, mut head) = watch::channel(Head { revision: Revision::ZERO, at: Timestamp::ZERO });
+        let mut horizon = tokio::time::interval(HORIZON);
+        let mut came = Vec::new();
+        for _ in 0..3 {
+            grows.send_modify(|_| {});
+            came.push(next(&mut head, &mut horizon).await);
+            head.borrow_and_update();
+        }
+        assert_eq!(came, [Next::Horizon, Next::Events, Next::Events]);
+        tokio::time::advance(HORIZON).await;
+        grows.send_modify(|_| {});
+        assert_eq!(next(&mut head, &mut horizon).await, Next::Horizon);
+        drop(grows);
+        assert_eq!(next(&mut head, &mut horizon).await, Next::Events, "the last of them");
+        assert_eq!(next(&mut head, &mut horizon).await, Next::Nothing);
     }
 }

@@ -42,12 +42,16 @@ pub(super) async fn follow_revocations(
     let place = request.extensions().get::<Arc<Place>>().cloned();
     let (call, said) = opened(request)?;
     let place = place.ok_or_else(|| status(&Refusal::internal("a follower without its place"), None))?;
+    let answering = broker.feed.openings().open(&call.caller.identity);
+    let answering = answering.map_err(|refusal| status(&refusal, None))?;
     // The issuer and the domain never change while a broker runs.
     let keys = broker.keys.now();
     let realm = keys.ring().realm().clone();
     let said = said.map(|said| said.map_err(broken).and_then(|said| heard(said).map_err(Over::from)));
     let (told, refused) = Follower::start(broker.clone(), call, place, said);
     let told = ReceiverStream::new(told).map(move |told| {
+        // It goes with what waits to be read.
+        let _unread = &answering;
         let message = match told {
             Told::Keys { offer, at } => Answered::Keys(keys_out(&realm, &offer, at)),
             other => answered(&realm.era.to_string(), other),
