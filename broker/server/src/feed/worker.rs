@@ -14,7 +14,7 @@ use daypass_log::Hash;
 use daypass_store::{Entry, StoreError};
 
 use super::{Feed, Tip, kept::keep_if_due, own_ends::ends_its_own, recent::RecentCut};
-use crate::broker::Broker;
+use crate::{broker::Broker, receipts::Seen};
 
 /// How many entries are taken in at once.
 const PAGE: usize = 1024;
@@ -83,8 +83,8 @@ async fn follow(broker: &Broker, upto: Revision) -> Result<(), Hindrance> {
             return Ok(());
         }
         let batch = entries.iter().map(Followed::read).collect::<Result<Vec<_>, _>>()?;
-        let now = broker.clock.now();
-        let notice = |one: &Followed| broker.receipts.notice(&broker.feed, now, one.revision, &one.event);
+        let seen = Seen::now(broker);
+        let notice = |one: &Followed| broker.receipts.notice(&broker.feed, seen, one.revision, &one.event);
         batch.iter().for_each(notice);
         broker.feed.take(&batch)?;
         // A long log leaves room for whoever else works here.

@@ -5,7 +5,6 @@ use std::{collections::BTreeSet, time::Duration};
 use daypass_core::{Body, Life, enroll::roster_name};
 use daypass_credential::{Name, NodeId, NodeKind, Timestamp, Ttl};
 use daypass_log::receipt::{Count, Totals};
-use tokio::time::Instant;
 
 use super::{Ended, State};
 use crate::{
@@ -115,11 +114,11 @@ fn progress(standing: &[AtAudience], last: Timestamp) -> Progress {
 async fn standing(broker: &Broker, ended: &Ended, totals: &Totals) -> Result<Vec<AtAudience>, Refusal> {
     let concerned: BTreeSet<Name> = totals.audiences.iter().map(|(name, ..)| name.clone()).collect();
     let checkers = checkers(broker, &concerned).await?;
-    let now = broker.trusted_now().ok();
+    let (steady, now) = (broker.clock.steady(), broker.trusted_now().ok());
     let mut standing = Vec::new();
     for (audience, credentials, last_expiry) in totals.audiences.iter().cloned() {
         let staleness = staleness(broker, &audience).await?;
-        let hour = Hour { began: broker.feed.attendance().began(), now, limit: staleness, ended };
+        let hour = Hour { began: broker.feed.attendance().began(), now, steady, limit: staleness, ended };
         let theirs = checkers.iter().filter(|checker| checker.audiences.contains(&audience));
         let mut verifiers: Vec<Who> = theirs.flat_map(|checker| hour.of(broker, checker)).collect();
         verifiers
@@ -191,6 +190,7 @@ struct Hour<'a> {
     began: Timestamp,
     /// None under a clock that is not believed.
     now: Option<Timestamp>,
+    steady: Duration,
     limit: Ttl,
     ended: &'a Ended,
 }
@@ -213,12 +213,14 @@ impl Hour<'_> {
             Some(Instance { acknowledged: Some(said), .. }) if said.revision >= self.ended.revision => {
                 return Stands::Confirmed(Box::new(said));
             }
-            Some(instance) if instance.observing => return Stands::NotFollowing,
+            // What it hears counts for nothing, and what it heard from an earlier process is not known.
+            Some(instance) if instance.observing => (None, false),
             Some(instance) => (instance.heard, true),
             None => (None, false),
         };
         // What it was told once the end was in the log, was told after the end itself.
-        let until = heard.unwrap_or(self.began).min(self.ended.seen).after(self.limit);
+        let last = heard.unwrap_or(self.began);
+        let until = self.ended.seen.at.map_or(last, |seen| last.min(seen)).after(self.limit);
         match (self.is_over(until), known) {
             (false, _) => Stands::Awaited(until),
             (true, true) => Stands::RefusesFrom(until),
@@ -226,9 +228,86 @@ impl Hour<'_> {
         }
     }
 
-    /// By a clock that is believed; or else by a steady one, which counts the whole limit from when the end was there.
+    /// By a clock that is believed now and was when the end came, and by a steady one: a step of the first lets no time pass
+    /// at verifiers. By the steady one alone the whole limit counts.
     fn is_over(&self, until: Timestamp) -> bool {
-        let limit = Duration::from_millis(self.limit.as_millis());
-        self.now.is_some_and(|now| until <= now) || Instant::now() >= self.ended.since + limit
+        let passed = self.steady.saturating_sub(self.ended.seen.since);
+        let (limit, passed) = (u128::from(self.limit.as_millis()), passed.as_millis());
+        let left = |seen: Timestamp| u128::from(until.as_millis().saturating_sub(seen.as_millis()));
+        let by_wall = self.now.is_some_and(|now| until <= now);
+        passed >= limit || (by_wall && self.ended.seen.at.is_some_and(|seen| passed >= left(seen)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use daypass_credential::Revision;
+
+    use super::*;
+    use crate::receipts::Seen;
+
+    const LIMIT: Ttl = Ttl::seconds(30);
+    const NOON: u64 = 1_000_000_000;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_millis(NOON + seconds * 1000)
+    }
+
+    /// How a verifier stands that was heard at second 10, where the end was seen then, by what the clocks say later.
+    fn stands(seen: Option<Timestamp>, now: Option<Timestamp>, passed: u64) -> Stands {
+        let since = Duration::from_secs(500);
+        let seen = Seen { at: seen, since };
+        let vendor = "vendor:acme".parse().unwrap();
+        let ended = Ended { vendor, revision: Revision::new(9), at: at(0), seen, held: None };
+        let steady = since + Duration::from_secs(passed);
+        let hour = Hour { began: at(0), now, steady, limit: LIMIT, ended: &ended };
+        hour.stands(Some(Instance {
+            verifier: "api".parse().unwrap(),
+            streams: 1,
+            observing: false,
+            acknowledged: None,
+            heard: Some(at(10)),
+            told: Revision::ZERO,
+        }))
+    }
+
+    #[test]
+    fn both_clocks_have_to_say_that_the_limit_has_passed() {
+        let awaited = Stands::Awaited(at(40));
+        assert_eq!(stands(Some(at(10)), Some(at(39)), 29), awaited);
+        assert_eq!(stands(Some(at(10)), Some(at(40)), 30), Stands::RefusesFrom(at(40)));
+        // Set ahead by less than what shows that it was set.
+        assert_eq!(stands(Some(at(10)), Some(at(60)), 1), awaited);
+        assert_eq!(stands(Some(at(12)), Some(at(40)), 28), Stands::RefusesFrom(at(40)), "heard before");
+    }
+
+    #[test]
+    fn an_end_under_a_clock_that_is_not_believed_is_waited_for_by_the_steady_one() {
+        for now in [None, Some(at(11)), Some(at(1000))] {
+            assert_eq!(stands(None, now, 29), Stands::Awaited(at(40)));
+            assert_eq!(stands(None, now, 30), Stands::RefusesFrom(at(40)));
+        }
+    }
+
+    #[test]
+    fn who_observes_now_may_have_checked_by_what_an_earlier_process_told() {
+        let vendor = "vendor:acme".parse().unwrap();
+        let seen = Seen { at: Some(at(10)), since: Duration::ZERO };
+        let ended = Ended { vendor, revision: Revision::new(9), at: at(10), seen, held: None };
+        let observes = Instance {
+            verifier: "api".parse().unwrap(),
+            streams: 1,
+            observing: true,
+            acknowledged: None,
+            heard: Some(at(9)),
+            told: Revision::ZERO,
+        };
+        let by = |now: u64| {
+            let steady = Duration::from_secs(now - 10);
+            let hour = Hour { began: at(5), now: Some(at(now)), steady, limit: LIMIT, ended: &ended };
+            hour.stands(Some(observes.clone()))
+        };
+        assert_eq!(by(34), Stands::Awaited(at(35)));
+        assert_eq!(by(35), Stands::NotFollowing);
     }
 }
