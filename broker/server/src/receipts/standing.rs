@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use daypass_core::{Body, Life, enroll::roster_name};
+use daypass_core::{Body, Life, Stored, enroll::roster_name};
 use daypass_credential::{Name, NodeId, NodeKind, Timestamp, Ttl};
 use daypass_log::receipt::{Count, Totals};
 
@@ -34,7 +34,11 @@ pub(crate) struct AudienceProgress {
 pub(crate) struct Checker {
     pub(crate) verifier: Name,
     pub(crate) audiences: BTreeSet<Name>,
+    /// It was not ended.
+    pub(crate) open: bool,
     pub(crate) identities: Vec<Name>,
+    /// Those that are not in force any longer. They are told nothing more, and accept what they did until their limit.
+    gone: BTreeSet<Name>,
 }
 
 /// What is known at an audience.
@@ -138,7 +142,7 @@ pub(crate) async fn staleness(broker: &Broker, audience: &Name) -> Result<Ttl, R
     }
 }
 
-/// Every open verifier that checks for one of these audiences, with its instances in force or heard of.
+/// Every verifier that checks for one of these audiences, with its instances in force or heard of, and those that are gone.
 pub(crate) async fn checkers(broker: &Broker, of: &BTreeSet<Name>) -> Result<Vec<Checker>, Refusal> {
     let (mut checkers, mut after) = (Vec::new(), None);
     if of.is_empty() {
@@ -148,31 +152,49 @@ pub(crate) async fn checkers(broker: &Broker, of: &BTreeSet<Name>) -> Result<Vec
         let page = broker.store.list(NodeKind::Verifier, after.as_ref(), 256).await?;
         let Some(last) = page.last() else { return Ok(checkers) };
         after = Some(last.node.id().name);
-        for stored in page.iter().filter(|stored| stored.node.life == Life::Open) {
+        for stored in page {
             let Body::Verifier(verifier) = &stored.node.body else { continue };
             let audiences: BTreeSet<Name> = verifier.audiences.intersection(of).cloned().collect();
             if !audiences.is_empty() {
-                let identities = identities(broker, &stored.node.id()).await?;
-                checkers.push(Checker { verifier: verifier.name.clone(), audiences, identities });
+                checkers.push(checker(broker, &stored, verifier.name.clone(), audiences).await?);
             }
         }
     }
 }
 
-/// Its instances in force, and those that were heard of.
-async fn identities(broker: &Broker, verifier: &NodeId) -> Result<Vec<Name>, Refusal> {
+async fn checker(
+    broker: &Broker,
+    stored: &Stored,
+    verifier: Name,
+    audiences: BTreeSet<Name>,
+) -> Result<Checker, Refusal> {
+    let open = stored.node.life == Life::Open;
+    let roster = roster(broker, &stored.node.id()).await?;
+    let in_force = if open { in_force(broker, &roster).await? } else { Vec::new() };
+    // A roster forgets who is over once somebody else is enrolled.
+    let mut gone: BTreeSet<Name> = broker.feed.attendance().of_verifier(&verifier).into_iter().collect();
+    gone.extend(roster);
+    gone.retain(|identity| !in_force.contains(identity));
+    Ok(Checker { verifier, audiences, open, identities: in_force, gone })
+}
+
+async fn roster(broker: &Broker, verifier: &NodeId) -> Result<Vec<Name>, Refusal> {
     // A name that is as long as one may be has no roster, and nobody was ever enrolled.
     let Ok(roster) = roster_name(verifier) else { return Ok(Vec::new()) };
     let roster = NodeId::new(NodeKind::Roster, roster);
     let roster = broker.store.nodes(&[roster]).await?.into_iter().next().flatten();
-    let Some(Body::Roster(roster)) = roster.map(|stored| stored.node.body.clone()) else {
-        return Ok(Vec::new());
-    };
-    let ids: Vec<NodeId> =
-        roster.identities.into_iter().map(|name| NodeId::new(NodeKind::Identity, name)).collect();
+    Ok(match roster.map(|stored| stored.node.body.clone()) {
+        Some(Body::Roster(roster)) => roster.identities,
+        _ => Vec::new(),
+    })
+}
+
+/// Those in force, and those that were heard of.
+async fn in_force(broker: &Broker, roster: &[Name]) -> Result<Vec<Name>, Refusal> {
+    let ids: Vec<NodeId> = roster.iter().map(|name| NodeId::new(NodeKind::Identity, name.clone())).collect();
     let now = broker.lenient_now();
     let stored = broker.store.nodes(&ids).await?;
-    let there = |stored: Option<std::sync::Arc<daypass_core::Stored>>| match &stored?.node {
+    let there = |stored: Option<std::sync::Arc<Stored>>| match &stored?.node {
         node if node.life != Life::Open => None,
         node => match &node.body {
             Body::Identity(identity) => {
@@ -199,12 +221,22 @@ impl Hour<'_> {
     fn of(&self, broker: &Broker, checker: &Checker) -> Vec<Who> {
         let who =
             |identity: Option<Name>, stands| Who { verifier: checker.verifier.clone(), identity, stands };
-        if checker.identities.is_empty() {
-            return vec![who(None, Stands::NotFollowing)];
-        }
         let attendance = broker.feed.attendance();
-        let each = checker.identities.iter();
-        each.map(|name| who(Some(name.clone()), self.stands(attendance.of(name)))).collect()
+        let stands = |name: &Name| self.stands(attendance.of(name));
+        let gone = checker.gone.iter().map(|name| (name, stands(name)));
+        let gone = gone.filter(|(_, stands)| self.concerns(stands));
+        let here = checker.identities.iter().map(|name| (name, stands(name)));
+        let all: Vec<Who> = here.chain(gone).map(|(name, stands)| who(Some(name.clone()), stands)).collect();
+        if all.is_empty() && checker.open { vec![who(None, Stands::NotFollowing)] } else { all }
+    }
+
+    /// Did the end concern one who is gone? One who refused everything before it has nothing to do with it.
+    fn concerns(&self, stands: &Stands) -> bool {
+        match stands {
+            Stands::Confirmed(_) | Stands::Awaited(_) => true,
+            Stands::RefusesFrom(from) => *from > self.ended.at,
+            Stands::NotFollowing => false,
+        }
     }
 
     /// Whoever was not heard of may have been told by an earlier process, right up to its end, that nothing is missing.

@@ -287,6 +287,39 @@ async fn who_says_nothing_is_waited_for_up_to_their_limit() {
     assert_eq!(receipt.statement().audiences[0].verifiers[0].state, Known::RefusesFrom(heard.after(LIMIT)));
 }
 
+/// Ended and narrowed verifiers accept what they did until their limit: nobody tells them anything any longer.
+#[tokio::test]
+async fn who_was_shut_out_just_before_is_waited_for_as_well() {
+    for shut_out in ["verifier:api", "identity:api-1"] {
+        let (rig, _finish) = scene().await;
+        tokio::spawn(keep_receipts(rig.broker.clone()));
+        rig.clock.pass(31_000);
+        let heard = now(&rig.broker);
+        rig.broker.feed.attendance().pretend(&name("api-1"), follows(&rig));
+        end(&rig, shut_out).await;
+        end(&rig, "vendor:acme").await;
+        let end = rig.broker.end_for_receipt(&*rig.call().await, &id("vendor:acme")).await.unwrap();
+        let mut told = rig.broker.receipt(&end).await.unwrap();
+        loop {
+            match &told {
+                Told::Open(progress) if progress.closes_at.is_some() => break,
+                Told::Open(_) => told = rig.broker.receipt_moves(&end, &told).await.unwrap(),
+                Told::Closed(_) => panic!("`{shut_out}` was not waited for"),
+            }
+        }
+        rig.clock.pass(30_000);
+        let (receipt, ..) = handed_out(&rig, "vendor:acme").await;
+        let state = receipt.statement().audiences[0].verifiers[0].state;
+        assert_eq!(state, Known::RefusesFrom(heard.after(LIMIT)), "{shut_out}");
+        // Long after, it has nothing to do with another end.
+        rig.clock.pass(60_000);
+        self::end(&rig, "vendor:other").await;
+        let (receipt, ..) = handed_out(&rig, "vendor:other").await;
+        let after: Vec<_> = receipt.statement().audiences[0].verifiers.iter().map(|one| one.state).collect();
+        assert!(after.iter().all(|state| *state == Known::NotFollowing), "{after:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_end_has_one_receipt_whatever_lay_there_before() {
     let (rig, _finish) = scene().await;
