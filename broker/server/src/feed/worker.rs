@@ -13,7 +13,7 @@ use daypass_credential::{NodeId, NodeKind, Revision, Timestamp, Ttl};
 use daypass_log::Hash;
 use daypass_store::{Entry, StoreError};
 
-use super::{Feed, Tip, kept::keep_if_due, own_ends::ends_its_own, recent::RecentCut};
+use super::{Feed, Tip, kept::keep_if_due, own_ends::ends_its_own, recent::RecentCut, terms};
 use crate::{broker::Broker, receipts::Seen};
 
 /// How many entries are taken in at once.
@@ -43,6 +43,10 @@ pub(crate) async fn keep_feed(broker: Arc<Broker>) {
     let mut head = broker.store.head();
     // Before anything is followed: what expired long ago takes no memory then.
     forget(&broker);
+    if let Err(refusal) = terms::begin(&broker).await {
+        let words = refusal.operator_words().unwrap_or_default();
+        tracing::warn!(words, "receipts take no account of what verifiers were told before this start");
+    }
     say_if_long(&broker, head.borrow().revision);
     let mut horizon = tokio::time::interval(HORIZON);
     loop {
@@ -84,7 +88,14 @@ async fn follow(broker: &Broker, upto: Revision) -> Result<(), Hindrance> {
         }
         let batch = entries.iter().map(Followed::read).collect::<Result<Vec<_>, _>>()?;
         let seen = Seen::now(broker);
-        let notice = |one: &Followed| broker.receipts.notice(&broker.feed, seen, one.revision, &one.event);
+        let (now, began) =
+            (broker.clock.now().max(broker.store.head().borrow().at), broker.feed.attendance().began());
+        let notice = |one: &Followed| {
+            // Verifiers that this process told anything were told of what comes now, or go by what was before.
+            let by = if one.event.at < began { one.event.at } else { now };
+            broker.feed.terms().take(&one.event, by);
+            broker.receipts.notice(&broker.feed, seen, one.revision, &one.event);
+        };
         batch.iter().for_each(notice);
         broker.feed.take(&batch)?;
         // A long log leaves room for whoever else works here.

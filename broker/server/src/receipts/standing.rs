@@ -1,6 +1,9 @@
 //! Who refuses what was ended: for each audience that something of it was for, its verifiers, and what is known of each.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use daypass_core::{Body, Life, Stored, enroll::roster_name};
 use daypass_credential::{Name, NodeId, NodeKind, Timestamp, Ttl};
@@ -34,6 +37,8 @@ pub(crate) struct AudienceProgress {
 pub(crate) struct Checker {
     pub(crate) verifier: Name,
     pub(crate) audiences: BTreeSet<Name>,
+    /// Those that it checked for before, each with when that changed.
+    before: BTreeMap<Name, Timestamp>,
     /// It was not ended.
     pub(crate) open: bool,
     pub(crate) identities: Vec<Name>,
@@ -122,9 +127,11 @@ async fn standing(broker: &Broker, ended: &Ended, totals: &Totals) -> Result<Vec
     let mut standing = Vec::new();
     for (audience, credentials, last_expiry) in totals.audiences.iter().cloned() {
         let staleness = staleness(broker, &audience).await?;
-        let hour = Hour { began: broker.feed.attendance().began(), now, steady, limit: staleness, ended };
-        let theirs = checkers.iter().filter(|checker| checker.audiences.contains(&audience));
-        let mut verifiers: Vec<Who> = theirs.flat_map(|checker| hour.of(broker, checker)).collect();
+        let (began, before) =
+            (broker.feed.attendance().began(), broker.feed.terms().limits_before(&audience));
+        let hour = Hour { began, now, steady, limit: staleness, before, ended };
+        let mut verifiers: Vec<Who> =
+            checkers.iter().flat_map(|checker| hour.of(broker, checker, &audience)).collect();
         verifiers
             .sort_by(|one, other| (&one.verifier, &one.identity).cmp(&(&other.verifier, &other.identity)));
         standing.push(AtAudience { audience, credentials, last_expiry, staleness, verifiers });
@@ -155,27 +162,27 @@ pub(crate) async fn checkers(broker: &Broker, of: &BTreeSet<Name>) -> Result<Vec
         for stored in page {
             let Body::Verifier(verifier) = &stored.node.body else { continue };
             let audiences: BTreeSet<Name> = verifier.audiences.intersection(of).cloned().collect();
-            if !audiences.is_empty() {
-                checkers.push(checker(broker, &stored, verifier.name.clone(), audiences).await?);
+            let mut before = broker.feed.terms().checked_before(&verifier.name);
+            before.retain(|audience, _| of.contains(audience));
+            if !audiences.is_empty() || !before.is_empty() {
+                let checker =
+                    Checker { audiences, before, ..checker(broker, &stored, &verifier.name).await? };
+                checkers.push(checker);
             }
         }
     }
 }
 
-async fn checker(
-    broker: &Broker,
-    stored: &Stored,
-    verifier: Name,
-    audiences: BTreeSet<Name>,
-) -> Result<Checker, Refusal> {
+async fn checker(broker: &Broker, stored: &Stored, verifier: &Name) -> Result<Checker, Refusal> {
     let open = stored.node.life == Life::Open;
     let roster = roster(broker, &stored.node.id()).await?;
     let in_force = if open { in_force(broker, &roster).await? } else { Vec::new() };
     // A roster forgets who is over once somebody else is enrolled.
-    let mut gone: BTreeSet<Name> = broker.feed.attendance().of_verifier(&verifier).into_iter().collect();
+    let mut gone: BTreeSet<Name> = broker.feed.attendance().of_verifier(verifier).into_iter().collect();
     gone.extend(roster);
     gone.retain(|identity| !in_force.contains(identity));
-    Ok(Checker { verifier, audiences, open, identities: in_force, gone })
+    let (audiences, before) = (BTreeSet::new(), BTreeMap::new());
+    Ok(Checker { verifier: verifier.clone(), audiences, before, open, identities: in_force, gone })
 }
 
 async fn roster(broker: &Broker, verifier: &NodeId) -> Result<Vec<Name>, Refusal> {
@@ -214,20 +221,27 @@ struct Hour<'a> {
     now: Option<Timestamp>,
     steady: Duration,
     limit: Ttl,
+    /// The limits that there were before, each with when it was replaced: who was told last before that goes by it.
+    before: Vec<(Ttl, Timestamp)>,
     ended: &'a Ended,
 }
 
 impl Hour<'_> {
-    fn of(&self, broker: &Broker, checker: &Checker) -> Vec<Who> {
+    fn of(&self, broker: &Broker, checker: &Checker, audience: &Name) -> Vec<Who> {
         let who =
             |identity: Option<Name>, stands| Who { verifier: checker.verifier.clone(), identity, stands };
+        let (checks, upto) = (checker.audiences.contains(audience), checker.before.get(audience).copied());
+        if !checks && upto.is_none() {
+            return Vec::new();
+        }
+        let upto = upto.filter(|_| !checks);
         let attendance = broker.feed.attendance();
-        let stands = |name: &Name| self.stands(attendance.of(name));
-        let gone = checker.gone.iter().map(|name| (name, stands(name)));
-        let gone = gone.filter(|(_, stands)| self.concerns(stands));
-        let here = checker.identities.iter().map(|name| (name, stands(name)));
-        let all: Vec<Who> = here.chain(gone).map(|(name, stands)| who(Some(name.clone()), stands)).collect();
-        if all.is_empty() && checker.open { vec![who(None, Stands::NotFollowing)] } else { all }
+        let stands = |name: &Name| self.stands(attendance.of(name), upto);
+        let here = checker.identities.iter().map(|name| (checks, name, stands(name)));
+        let gone = checker.gone.iter().map(|name| (false, name, stands(name)));
+        let all = here.chain(gone).filter(|(in_force, _, stands)| *in_force || self.concerns(stands));
+        let all: Vec<Who> = all.map(|(_, name, stands)| who(Some(name.clone()), stands)).collect();
+        if all.is_empty() && checker.open && checks { vec![who(None, Stands::NotFollowing)] } else { all }
     }
 
     /// Did the end concern one who is gone? One who refused everything before it has nothing to do with it.
@@ -239,8 +253,10 @@ impl Hour<'_> {
         }
     }
 
+    /// How an instance stands that checked for the audience up to an instant, if not still.
+    ///
     /// Whoever was not heard of may have been told by an earlier process, right up to its end, that nothing is missing.
-    fn stands(&self, instance: Option<Instance>) -> Stands {
+    fn stands(&self, instance: Option<Instance>, upto: Option<Timestamp>) -> Stands {
         let (heard, known) = match instance {
             Some(Instance { acknowledged: Some(said), .. }) if said.revision >= self.ended.revision => {
                 return Stands::Confirmed(Box::new(said));
@@ -251,8 +267,10 @@ impl Hour<'_> {
             None => (None, false),
         };
         // What it was told once the end was in the log, was told after the end itself.
-        let last = heard.unwrap_or(self.began);
-        let until = self.ended.seen.at.map_or(last, |seen| last.min(seen)).after(self.limit);
+        let earliest = |one: Timestamp, other: Option<Timestamp>| other.map_or(one, |other| one.min(other));
+        let last = earliest(earliest(heard.unwrap_or(self.began), self.ended.seen.at), upto);
+        let by_old = self.before.iter().map(|(limit, replaced)| last.min(*replaced).after(*limit));
+        let until = by_old.fold(last.after(self.limit), Timestamp::max);
         match (self.is_over(until), known) {
             (false, _) => Stands::Awaited(until),
             (true, true) => Stands::RefusesFrom(until),
@@ -264,7 +282,8 @@ impl Hour<'_> {
     /// at verifiers. By the steady one alone the whole limit counts.
     fn is_over(&self, until: Timestamp) -> bool {
         let passed = self.steady.saturating_sub(self.ended.seen.since);
-        let (limit, passed) = (u128::from(self.limit.as_millis()), passed.as_millis());
+        let longest = self.before.iter().map(|(limit, _)| *limit).fold(self.limit, Ttl::max);
+        let (limit, passed) = (u128::from(longest.as_millis()), passed.as_millis());
         let left = |seen: Timestamp| u128::from(until.as_millis().saturating_sub(seen.as_millis()));
         let by_wall = self.now.is_some_and(|now| until <= now);
         passed >= limit || (by_wall && self.ended.seen.at.is_some_and(|seen| passed >= left(seen)))
@@ -292,15 +311,18 @@ mod tests {
         let vendor = "vendor:acme".parse().unwrap();
         let ended = Ended { vendor, revision: Revision::new(9), at: at(0), seen, held: None };
         let steady = since + Duration::from_secs(passed);
-        let hour = Hour { began: at(0), now, steady, limit: LIMIT, ended: &ended };
-        hour.stands(Some(Instance {
-            verifier: "api".parse().unwrap(),
-            streams: 1,
-            observing: false,
-            acknowledged: None,
-            heard: Some(at(10)),
-            told: Revision::ZERO,
-        }))
+        let hour = Hour { began: at(0), now, steady, limit: LIMIT, before: vec![], ended: &ended };
+        hour.stands(
+            Some(Instance {
+                verifier: "api".parse().unwrap(),
+                streams: 1,
+                observing: false,
+                acknowledged: None,
+                heard: Some(at(10)),
+                told: Revision::ZERO,
+            }),
+            None,
+        )
     }
 
     #[test]
@@ -336,8 +358,15 @@ mod tests {
         };
         let by = |now: u64| {
             let steady = Duration::from_secs(now - 10);
-            let hour = Hour { began: at(5), now: Some(at(now)), steady, limit: LIMIT, ended: &ended };
-            hour.stands(Some(observes.clone()))
+            let hour = Hour {
+                began: at(5),
+                now: Some(at(now)),
+                steady,
+                limit: LIMIT,
+                before: vec![],
+                ended: &ended,
+            };
+            hour.stands(Some(observes.clone()), None)
         };
         assert_eq!(by(34), Stands::Awaited(at(35)));
         assert_eq!(by(35), Stands::NotFollowing);
