@@ -203,3 +203,23 @@ async fn a_broker_that_is_killed_in_between_closes_one_receipt() {
     assert_eq!(desk.read("acme.receipt"), before, "the same to the byte");
     assert_eq!(closings(&desk).await, 1);
 }
+
+#[tokio::test]
+async fn a_wait_that_breaks_off_says_that_the_vendor_is_ended() {
+    let mut world = World::new().await;
+    let sync = world.application("sync", "sync").await;
+    mint(&sync).await.unwrap();
+    world.verifier("billing-api").await;
+    let desk = Desk::of(&world, "dana");
+    let waits = tokio::spawn(async move { (desk.run("offboard acme --yes --wait").await, desk) });
+    while mint(&sync).await.is_ok() {}
+    world.broker.kill();
+    let (ran, desk) = waits.await.unwrap();
+    assert_eq!(ran.code, 5, "{ran:?}");
+    assert!(ran.stderr.contains("is ended"), "{ran:?}");
+    let shown: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert!(shown["revision"].as_u64().unwrap() > 0 && shown.get("receipt").is_none(), "{shown}");
+    world.broker.serve().await;
+    let got = desk.json("receipt get acme --wait").await;
+    assert_eq!(got["receipt"]["revision"], shown["revision"]);
+}

@@ -79,6 +79,11 @@ impl ClockGuard {
         self.clock.wall()
     }
 
+    /// Time that passes evenly whatever is done to the wall clock.
+    pub(crate) fn steady(&self) -> Duration {
+        self.clock.steady()
+    }
+
     /// The time, if the clock can be believed. `last` is the log's own time.
     pub(crate) fn trusted(&self, last: Timestamp) -> Result<Timestamp, ClockError> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

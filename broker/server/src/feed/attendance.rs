@@ -128,6 +128,13 @@ impl Attendance {
         locked(&self.table).instances.get(identity).map(Entry::instance)
     }
 
+    /// The identities of this verifier that followed, whatever became of them since.
+    pub(crate) fn of_verifier(&self, verifier: &Name) -> Vec<Name> {
+        let table = locked(&self.table);
+        let theirs = table.instances.iter().filter(|(_, entry)| entry.instance.verifier == *verifier);
+        theirs.map(|(identity, _)| identity.clone()).collect()
+    }
+
     /// For tests alone: this is known of that identity.
     #[cfg(test)]
     pub(crate) fn pretend(&self, identity: &Name, instance: Instance) {

@@ -21,6 +21,7 @@ mod proof;
 mod recent;
 mod snapshot;
 mod teller;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -50,7 +51,9 @@ pub(crate) use self::{
     own_ends::OwnEnds,
     worker::keep_feed,
 };
-use self::{kept::Keeping, keys::Cupboard, openings::Openings, recent::Recent, snapshot::Shelf};
+use self::{
+    kept::Keeping, keys::Cupboard, openings::Openings, recent::Recent, snapshot::Shelf, terms::Terms,
+};
 use crate::refusal::Refusal;
 
 /// How far the log was followed, or a verifier is.
@@ -89,6 +92,7 @@ pub(crate) struct Feed {
     attendance: Attendance,
     openings: Openings,
     own_ends: OwnEnds,
+    terms: Terms,
     /// Instants that the horizon must not pass yet, by a number of their own.
     held: Arc<Mutex<BTreeMap<u64, Timestamp>>>,
     next: AtomicU64,
@@ -138,6 +142,7 @@ impl Feed {
             attendance: Attendance::new(began),
             openings: Openings::default(),
             own_ends: OwnEnds::default(),
+            terms: Terms::default(),
             held: Arc::default(),
             next: AtomicU64::default(),
             closing: watch::Sender::new(false),
@@ -176,6 +181,11 @@ impl Feed {
     /// What partners ended of their own, and whether more may be opened for them.
     pub(crate) const fn own_ends(&self) -> &OwnEnds {
         &self.own_ends
+    }
+
+    /// By what verifiers checked before.
+    pub(crate) const fn terms(&self) -> &Terms {
+        &self.terms
     }
 
     /// Keeps the horizon at or before this instant.

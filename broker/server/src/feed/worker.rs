@@ -17,8 +17,8 @@ use tokio::{
     time::{Interval, MissedTickBehavior},
 };
 
-use super::{Feed, Tip, kept::keep_if_due, own_ends::ends_its_own, recent::RecentCut};
-use crate::broker::Broker;
+use super::{Feed, Tip, kept::keep_if_due, own_ends::ends_its_own, recent::RecentCut, terms};
+use crate::{broker::Broker, receipts::Seen};
 
 /// How many entries are taken in at once.
 const PAGE: usize = 1024;
@@ -47,6 +47,10 @@ pub(crate) async fn keep_feed(broker: Arc<Broker>) {
     let mut head = broker.store.head();
     // Before anything is followed: what expired long ago takes no memory then.
     forget(&broker);
+    if let Err(refusal) = terms::begin(&broker).await {
+        let words = refusal.operator_words().unwrap_or_default();
+        tracing::warn!(words, "receipts take no account of what verifiers were told before this start");
+    }
     say_if_long(&broker, head.borrow().revision);
     let mut horizon = tokio::time::interval(HORIZON);
     horizon.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -107,8 +111,15 @@ async fn follow(broker: &Broker, upto: Revision) -> Result<(), Hindrance> {
             return Ok(());
         }
         let batch = entries.iter().map(Followed::read).collect::<Result<Vec<_>, _>>()?;
-        let now = broker.clock.now();
-        let notice = |one: &Followed| broker.receipts.notice(&broker.feed, now, one.revision, &one.event);
+        let seen = Seen::now(broker);
+        let (now, began) =
+            (broker.clock.now().max(broker.store.head().borrow().at), broker.feed.attendance().began());
+        let notice = |one: &Followed| {
+            // Verifiers that this process told anything were told of what comes now, or go by what was before.
+            let by = if one.event.at < began { one.event.at } else { now };
+            broker.feed.terms().take(&one.event, by);
+            broker.receipts.notice(&broker.feed, seen, one.revision, &one.event);
+        };
         batch.iter().for_each(notice);
         broker.feed.take(&batch)?;
         // A long log leaves room for whoever else works here.

@@ -85,7 +85,8 @@ impl Broker {
         audiences: BTreeMap<Name, (Count, Timestamp)>,
     ) -> Result<Vec<LiveAudience>, Refusal> {
         let names: BTreeSet<Name> = audiences.keys().cloned().collect();
-        let checkers = checkers(self, &names).await?;
+        let mut checkers = checkers(self, &names).await?;
+        checkers.retain(|checker| checker.open);
         let follows = |name: &Name| {
             let instance = self.feed.attendance().of(name);
             instance.is_some_and(|instance| instance.streams > 0 && !instance.observing)

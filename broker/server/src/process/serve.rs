@@ -210,7 +210,9 @@ async fn broker(
     let (notary, worker) = open_notary(config, &subject, store.clone()).await?;
     let audit = Audit::new(summaries(config, era, &keys.kek().digest("summaries", &[])));
     let ledger = config.data_dir.join("ledger");
-    let feed = Feed::open(clock.now(), ledger, &*store, era, keys.kek()).await;
+    // Never before what the log knows: an earlier process told verifiers up to its end that nothing is missing.
+    let began = clock.now().max(store.head().borrow().at);
+    let feed = Feed::open(began, ledger, &*store, era, keys.kek()).await;
     let lifetimes = &config.lifetimes;
     let broker = Broker {
         store,

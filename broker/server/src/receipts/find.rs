@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use daypass_core::{Action, ActionKind, Event, Life};
 use daypass_credential::{NodeId, NodeKind, Revision};
-use tokio::time::Instant;
 
-use super::{Closed, Digests, Ended, Hindrance, State};
+use super::{Closed, Digests, Ended, Hindrance, Seen, State};
 use crate::{
     audit::{Filter, search},
     broker::Broker,
@@ -63,8 +62,7 @@ async fn end_at(broker: &Broker, vendor: &NodeId, revision: Revision) -> Result<
         revision,
         at: event.at,
         // It may have come after this process began: by now it is there.
-        seen: broker.clock.now(),
-        since: Instant::now(),
+        seen: Seen::now(broker),
         held: None,
     }))
 }

@@ -19,14 +19,12 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use daypass_core::{Action, Event};
 use daypass_credential::{Digest, Era, NodeId, NodeKind, Revision, Timestamp};
-use tokio::{
-    sync::{Semaphore, mpsc, watch},
-    time::Instant,
-};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use self::files::Files;
 pub(crate) use self::{
@@ -34,7 +32,10 @@ pub(crate) use self::{
     standing::{AudienceProgress, Progress, checkers, staleness},
     worker::keep_receipts,
 };
-use crate::feed::{Feed, HeldHorizon};
+use crate::{
+    broker::Broker,
+    feed::{Feed, HeldHorizon},
+};
 
 /// How many lists are made at once: each reads much.
 const LISTS: usize = 2;
@@ -67,12 +68,25 @@ struct Ended {
     revision: Revision,
     /// Its own instant.
     at: Timestamp,
-    /// By when it was in the log, by the broker's clock and by a steady one: whoever was told later that nothing is missing
-    /// was told of it before.
-    seen: Timestamp,
-    since: Instant,
+    seen: Seen,
     /// Keeps what was alive then in memory until it is listed. Without it the log is read again.
     held: Option<HeldHorizon>,
+}
+
+/// By when an end was in the log: whoever was told later that nothing is missing was told of it before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    /// None under a clock that is not believed: it may be far behind what verifiers count by.
+    at: Option<Timestamp>,
+    /// By the steady clock.
+    since: Duration,
+}
+
+impl Seen {
+    /// It is there by now.
+    pub(crate) fn now(broker: &Broker) -> Self {
+        Self { since: broker.clock.steady(), at: broker.trusted_now().ok() }
+    }
 }
 
 impl Receipts {
@@ -92,7 +106,7 @@ impl Receipts {
     }
 
     /// Tells of what the log says, event by event, before the feed may forget what was alive then.
-    pub(crate) fn notice(&self, feed: &Feed, now: Timestamp, revision: Revision, event: &Event) {
+    pub(crate) fn notice(&self, feed: &Feed, seen: Seen, revision: Revision, event: &Event) {
         let Action::Ended { node, .. } = &event.action else { return };
         if node.kind != NodeKind::Vendor || self.known().contains_key(&revision) {
             return;
@@ -101,8 +115,7 @@ impl Receipts {
             vendor: node.clone(),
             revision,
             at: event.at,
-            seen: now,
-            since: Instant::now(),
+            seen,
             held: Some(feed.hold_horizon(event.at)),
         };
         // Without a worker nobody makes receipts, and the broker is about to end.

@@ -1,11 +1,13 @@
 //! Who refuses what was ended: for each audience that something of it was for, its verifiers, and what is known of each.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use daypass_core::{Body, Life, enroll::roster_name};
+use daypass_core::{Body, Life, Stored, enroll::roster_name};
 use daypass_credential::{Name, NodeId, NodeKind, Timestamp, Ttl};
 use daypass_log::receipt::{Count, Totals};
-use tokio::time::Instant;
 
 use super::{Ended, State};
 use crate::{
@@ -35,7 +37,13 @@ pub(crate) struct AudienceProgress {
 pub(crate) struct Checker {
     pub(crate) verifier: Name,
     pub(crate) audiences: BTreeSet<Name>,
+    /// Those that it checked for before, each with when that changed.
+    before: BTreeMap<Name, Timestamp>,
+    /// It was not ended.
+    pub(crate) open: bool,
     pub(crate) identities: Vec<Name>,
+    /// Those that are not in force any longer. They are told nothing more, and accept what they did until their limit.
+    gone: BTreeSet<Name>,
 }
 
 /// What is known at an audience.
@@ -115,13 +123,15 @@ fn progress(standing: &[AtAudience], last: Timestamp) -> Progress {
 async fn standing(broker: &Broker, ended: &Ended, totals: &Totals) -> Result<Vec<AtAudience>, Refusal> {
     let concerned: BTreeSet<Name> = totals.audiences.iter().map(|(name, ..)| name.clone()).collect();
     let checkers = checkers(broker, &concerned).await?;
-    let now = broker.trusted_now().ok();
+    let (steady, now) = (broker.clock.steady(), broker.trusted_now().ok());
     let mut standing = Vec::new();
     for (audience, credentials, last_expiry) in totals.audiences.iter().cloned() {
         let staleness = staleness(broker, &audience).await?;
-        let hour = Hour { began: broker.feed.attendance().began(), now, limit: staleness, ended };
-        let theirs = checkers.iter().filter(|checker| checker.audiences.contains(&audience));
-        let mut verifiers: Vec<Who> = theirs.flat_map(|checker| hour.of(broker, checker)).collect();
+        let (began, before) =
+            (broker.feed.attendance().began(), broker.feed.terms().limits_before(&audience));
+        let hour = Hour { began, now, steady, limit: staleness, before, ended };
+        let mut verifiers: Vec<Who> =
+            checkers.iter().flat_map(|checker| hour.of(broker, checker, &audience)).collect();
         verifiers
             .sort_by(|one, other| (&one.verifier, &one.identity).cmp(&(&other.verifier, &other.identity)));
         standing.push(AtAudience { audience, credentials, last_expiry, staleness, verifiers });
@@ -139,7 +149,7 @@ pub(crate) async fn staleness(broker: &Broker, audience: &Name) -> Result<Ttl, R
     }
 }
 
-/// Every open verifier that checks for one of these audiences, with its instances in force or heard of.
+/// Every verifier that checks for one of these audiences, with its instances in force or heard of, and those that are gone.
 pub(crate) async fn checkers(broker: &Broker, of: &BTreeSet<Name>) -> Result<Vec<Checker>, Refusal> {
     let (mut checkers, mut after) = (Vec::new(), None);
     if of.is_empty() {
@@ -149,31 +159,49 @@ pub(crate) async fn checkers(broker: &Broker, of: &BTreeSet<Name>) -> Result<Vec
         let page = broker.store.list(NodeKind::Verifier, after.as_ref(), 256).await?;
         let Some(last) = page.last() else { return Ok(checkers) };
         after = Some(last.node.id().name);
-        for stored in page.iter().filter(|stored| stored.node.life == Life::Open) {
+        for stored in page {
             let Body::Verifier(verifier) = &stored.node.body else { continue };
             let audiences: BTreeSet<Name> = verifier.audiences.intersection(of).cloned().collect();
-            if !audiences.is_empty() {
-                let identities = identities(broker, &stored.node.id()).await?;
-                checkers.push(Checker { verifier: verifier.name.clone(), audiences, identities });
+            let mut before = broker.feed.terms().checked_before(&verifier.name);
+            before.retain(|audience, _| of.contains(audience));
+            if !audiences.is_empty() || !before.is_empty() {
+                let checker =
+                    Checker { audiences, before, ..checker(broker, &stored, &verifier.name).await? };
+                checkers.push(checker);
             }
         }
     }
 }
 
-/// Its instances in force, and those that were heard of.
-async fn identities(broker: &Broker, verifier: &NodeId) -> Result<Vec<Name>, Refusal> {
+async fn checker(broker: &Broker, stored: &Stored, verifier: &Name) -> Result<Checker, Refusal> {
+    let open = stored.node.life == Life::Open;
+    let roster = roster(broker, &stored.node.id()).await?;
+    let in_force = if open { in_force(broker, &roster).await? } else { Vec::new() };
+    // A roster forgets who is over once somebody else is enrolled.
+    let mut gone: BTreeSet<Name> = broker.feed.attendance().of_verifier(verifier).into_iter().collect();
+    gone.extend(roster);
+    gone.retain(|identity| !in_force.contains(identity));
+    let (audiences, before) = (BTreeSet::new(), BTreeMap::new());
+    Ok(Checker { verifier: verifier.clone(), audiences, before, open, identities: in_force, gone })
+}
+
+async fn roster(broker: &Broker, verifier: &NodeId) -> Result<Vec<Name>, Refusal> {
     // A name that is as long as one may be has no roster, and nobody was ever enrolled.
     let Ok(roster) = roster_name(verifier) else { return Ok(Vec::new()) };
     let roster = NodeId::new(NodeKind::Roster, roster);
     let roster = broker.store.nodes(&[roster]).await?.into_iter().next().flatten();
-    let Some(Body::Roster(roster)) = roster.map(|stored| stored.node.body.clone()) else {
-        return Ok(Vec::new());
-    };
-    let ids: Vec<NodeId> =
-        roster.identities.into_iter().map(|name| NodeId::new(NodeKind::Identity, name)).collect();
+    Ok(match roster.map(|stored| stored.node.body.clone()) {
+        Some(Body::Roster(roster)) => roster.identities,
+        _ => Vec::new(),
+    })
+}
+
+/// Those in force, and those that were heard of.
+async fn in_force(broker: &Broker, roster: &[Name]) -> Result<Vec<Name>, Refusal> {
+    let ids: Vec<NodeId> = roster.iter().map(|name| NodeId::new(NodeKind::Identity, name.clone())).collect();
     let now = broker.lenient_now();
     let stored = broker.store.nodes(&ids).await?;
-    let there = |stored: Option<std::sync::Arc<daypass_core::Stored>>| match &stored?.node {
+    let there = |stored: Option<std::sync::Arc<Stored>>| match &stored?.node {
         node if node.life != Life::Open => None,
         node => match &node.body {
             Body::Identity(identity) => {
@@ -191,34 +219,58 @@ struct Hour<'a> {
     began: Timestamp,
     /// None under a clock that is not believed.
     now: Option<Timestamp>,
+    steady: Duration,
     limit: Ttl,
+    /// The limits that there were before, each with when it was replaced: who was told last before that goes by it.
+    before: Vec<(Ttl, Timestamp)>,
     ended: &'a Ended,
 }
 
 impl Hour<'_> {
-    fn of(&self, broker: &Broker, checker: &Checker) -> Vec<Who> {
+    fn of(&self, broker: &Broker, checker: &Checker, audience: &Name) -> Vec<Who> {
         let who =
             |identity: Option<Name>, stands| Who { verifier: checker.verifier.clone(), identity, stands };
-        if checker.identities.is_empty() {
-            return vec![who(None, Stands::NotFollowing)];
+        let (checks, upto) = (checker.audiences.contains(audience), checker.before.get(audience).copied());
+        if !checks && upto.is_none() {
+            return Vec::new();
         }
+        let upto = upto.filter(|_| !checks);
         let attendance = broker.feed.attendance();
-        let each = checker.identities.iter();
-        each.map(|name| who(Some(name.clone()), self.stands(attendance.of(name)))).collect()
+        let stands = |name: &Name| self.stands(attendance.of(name), upto);
+        let here = checker.identities.iter().map(|name| (checks, name, stands(name)));
+        let gone = checker.gone.iter().map(|name| (false, name, stands(name)));
+        let all = here.chain(gone).filter(|(in_force, _, stands)| *in_force || self.concerns(stands));
+        let all: Vec<Who> = all.map(|(_, name, stands)| who(Some(name.clone()), stands)).collect();
+        if all.is_empty() && checker.open && checks { vec![who(None, Stands::NotFollowing)] } else { all }
     }
 
+    /// Did the end concern one who is gone? One who refused everything before it has nothing to do with it.
+    fn concerns(&self, stands: &Stands) -> bool {
+        match stands {
+            Stands::Confirmed(_) | Stands::Awaited(_) => true,
+            Stands::RefusesFrom(from) => *from > self.ended.at,
+            Stands::NotFollowing => false,
+        }
+    }
+
+    /// How an instance stands that checked for the audience up to an instant, if not still.
+    ///
     /// Whoever was not heard of may have been told by an earlier process, right up to its end, that nothing is missing.
-    fn stands(&self, instance: Option<Instance>) -> Stands {
+    fn stands(&self, instance: Option<Instance>, upto: Option<Timestamp>) -> Stands {
         let (heard, known) = match instance {
             Some(Instance { acknowledged: Some(said), .. }) if said.revision >= self.ended.revision => {
                 return Stands::Confirmed(Box::new(said));
             }
-            Some(instance) if instance.observing => return Stands::NotFollowing,
+            // What it hears counts for nothing, and what it heard from an earlier process is not known.
+            Some(instance) if instance.observing => (None, false),
             Some(instance) => (instance.heard, true),
             None => (None, false),
         };
         // What it was told once the end was in the log, was told after the end itself.
-        let until = heard.unwrap_or(self.began).min(self.ended.seen).after(self.limit);
+        let earliest = |one: Timestamp, other: Option<Timestamp>| other.map_or(one, |other| one.min(other));
+        let last = earliest(earliest(heard.unwrap_or(self.began), self.ended.seen.at), upto);
+        let by_old = self.before.iter().map(|(limit, replaced)| last.min(*replaced).after(*limit));
+        let until = by_old.fold(last.after(self.limit), Timestamp::max);
         match (self.is_over(until), known) {
             (false, _) => Stands::Awaited(until),
             (true, true) => Stands::RefusesFrom(until),
@@ -226,9 +278,97 @@ impl Hour<'_> {
         }
     }
 
-    /// By a clock that is believed; or else by a steady one, which counts the whole limit from when the end was there.
+    /// By a clock that is believed now and was when the end came, and by a steady one: a step of the first lets no time pass
+    /// at verifiers. By the steady one alone the whole limit counts.
     fn is_over(&self, until: Timestamp) -> bool {
-        let limit = Duration::from_millis(self.limit.as_millis());
-        self.now.is_some_and(|now| until <= now) || Instant::now() >= self.ended.since + limit
+        let passed = self.steady.saturating_sub(self.ended.seen.since);
+        let longest = self.before.iter().map(|(limit, _)| *limit).fold(self.limit, Ttl::max);
+        let (limit, passed) = (u128::from(longest.as_millis()), passed.as_millis());
+        let left = |seen: Timestamp| u128::from(until.as_millis().saturating_sub(seen.as_millis()));
+        let by_wall = self.now.is_some_and(|now| until <= now);
+        passed >= limit || (by_wall && self.ended.seen.at.is_some_and(|seen| passed >= left(seen)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use daypass_credential::Revision;
+
+    use super::*;
+    use crate::receipts::Seen;
+
+    const LIMIT: Ttl = Ttl::seconds(30);
+    const NOON: u64 = 1_000_000_000;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_millis(NOON + seconds * 1000)
+    }
+
+    /// How a verifier stands that was heard at second 10, where the end was seen then, by what the clocks say later.
+    fn stands(seen: Option<Timestamp>, now: Option<Timestamp>, passed: u64) -> Stands {
+        let since = Duration::from_secs(500);
+        let seen = Seen { at: seen, since };
+        let vendor = "vendor:acme".parse().unwrap();
+        let ended = Ended { vendor, revision: Revision::new(9), at: at(0), seen, held: None };
+        let steady = since + Duration::from_secs(passed);
+        let hour = Hour { began: at(0), now, steady, limit: LIMIT, before: vec![], ended: &ended };
+        hour.stands(
+            Some(Instance {
+                verifier: "api".parse().unwrap(),
+                streams: 1,
+                observing: false,
+                acknowledged: None,
+                heard: Some(at(10)),
+                told: Revision::ZERO,
+            }),
+            None,
+        )
+    }
+
+    #[test]
+    fn both_clocks_have_to_say_that_the_limit_has_passed() {
+        let awaited = Stands::Awaited(at(40));
+        assert_eq!(stands(Some(at(10)), Some(at(39)), 29), awaited);
+        assert_eq!(stands(Some(at(10)), Some(at(40)), 30), Stands::RefusesFrom(at(40)));
+        // Set ahead by less than what shows that it was set.
+        assert_eq!(stands(Some(at(10)), Some(at(60)), 1), awaited);
+        assert_eq!(stands(Some(at(12)), Some(at(40)), 28), Stands::RefusesFrom(at(40)), "heard before");
+    }
+
+    #[test]
+    fn an_end_under_a_clock_that_is_not_believed_is_waited_for_by_the_steady_one() {
+        for now in [None, Some(at(11)), Some(at(1000))] {
+            assert_eq!(stands(None, now, 29), Stands::Awaited(at(40)));
+            assert_eq!(stands(None, now, 30), Stands::RefusesFrom(at(40)));
+        }
+    }
+
+    #[test]
+    fn who_observes_now_may_have_checked_by_what_an_earlier_process_told() {
+        let vendor = "vendor:acme".parse().unwrap();
+        let seen = Seen { at: Some(at(10)), since: Duration::ZERO };
+        let ended = Ended { vendor, revision: Revision::new(9), at: at(10), seen, held: None };
+        let observes = Instance {
+            verifier: "api".parse().unwrap(),
+            streams: 1,
+            observing: true,
+            acknowledged: None,
+            heard: Some(at(9)),
+            told: Revision::ZERO,
+        };
+        let by = |now: u64| {
+            let steady = Duration::from_secs(now - 10);
+            let hour = Hour {
+                began: at(5),
+                now: Some(at(now)),
+                steady,
+                limit: LIMIT,
+                before: vec![],
+                ended: &ended,
+            };
+            hour.stands(Some(observes.clone()), None)
+        };
+        assert_eq!(by(34), Stands::Awaited(at(35)));
+        assert_eq!(by(35), Stands::NotFollowing);
     }
 }

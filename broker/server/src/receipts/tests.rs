@@ -286,6 +286,88 @@ async fn who_says_nothing_is_waited_for_up_to_their_limit() {
     assert_eq!(receipt.statement().audiences[0].verifiers[0].state, Known::RefusesFrom(heard.after(LIMIT)));
 }
 
+/// Ended and narrowed verifiers accept what they did until their limit: nobody tells them anything any longer.
+#[tokio::test]
+async fn who_was_shut_out_just_before_is_waited_for_as_well() {
+    for shut_out in ["verifier:api", "identity:api-1"] {
+        let (rig, _finish) = scene().await;
+        tokio::spawn(keep_receipts(rig.broker.clone()));
+        rig.clock.pass(31_000);
+        let heard = now(&rig.broker);
+        rig.broker.feed.attendance().pretend(&name("api-1"), follows(&rig));
+        end(&rig, shut_out).await;
+        end(&rig, "vendor:acme").await;
+        let end = rig.broker.end_for_receipt(&*rig.call().await, &id("vendor:acme")).await.unwrap();
+        let mut told = rig.broker.receipt(&end).await.unwrap();
+        loop {
+            match &told {
+                Told::Open(progress) if progress.closes_at.is_some() => break,
+                Told::Open(_) => told = rig.broker.receipt_moves(&end, &told).await.unwrap(),
+                Told::Closed(_) => panic!("`{shut_out}` was not waited for"),
+            }
+        }
+        rig.clock.pass(30_000);
+        let (receipt, ..) = handed_out(&rig, "vendor:acme").await;
+        let state = receipt.statement().audiences[0].verifiers[0].state;
+        assert_eq!(state, Known::RefusesFrom(heard.after(LIMIT)), "{shut_out}");
+        // Long after, it has nothing to do with another end.
+        rig.clock.pass(60_000);
+        self::end(&rig, "vendor:other").await;
+        let (receipt, ..) = handed_out(&rig, "vendor:other").await;
+        let after: Vec<_> = receipt.statement().audiences[0].verifiers.iter().map(|one| one.state).collect();
+        assert!(after.iter().all(|state| *state == Known::NotFollowing), "{after:?}");
+    }
+}
+
+/// An audience with this limit, and the verifier with these audiences.
+async fn terms(rig: &Rig, limit: Ttl, audiences: &[&str]) {
+    let audience = AudienceNode {
+        name: name("billing"),
+        environment: name("production"),
+        scopes: vec![],
+        staleness: limit,
+    };
+    write(&rig.broker, Body::Audience(audience)).await;
+    let audiences = audiences.iter().map(|audience| name(audience)).collect();
+    write(&rig.broker, Body::Verifier(Verifier { name: name("api"), audiences })).await;
+    let head = rig.broker.store.head().borrow().revision;
+    rig.broker.feed.followed(head).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_was_not_told_of_other_terms_goes_by_those_before() {
+    let minutes = Ttl::minutes(10);
+    let cases = [(minutes, Ttl::seconds(5), &["billing"][..], minutes), (LIMIT, LIMIT, &[][..], LIMIT)];
+    for (before, after, audiences, counts) in cases {
+        let (rig, _finish) = scene().await;
+        tokio::spawn(keep_receipts(rig.broker.clone()));
+        mint(&rig.broker, "acme", "sync", "billing", Ttl::minutes(30)).await;
+        rig.clock.pass(31_000);
+        terms(&rig, before, &["billing"]).await;
+        rig.clock.pass(1_000_000);
+        let heard = now(&rig.broker);
+        rig.broker.feed.attendance().pretend(&name("api-1"), follows(&rig));
+        terms(&rig, after, audiences).await;
+        rig.clock.pass(6_000);
+        end(&rig, "vendor:acme").await;
+        let end = rig.broker.end_for_receipt(&*rig.call().await, &id("vendor:acme")).await.unwrap();
+        let mut told = rig.broker.receipt(&end).await.unwrap();
+        loop {
+            match &told {
+                Told::Open(progress) if progress.closes_at.is_some() => break,
+                Told::Open(_) => told = rig.broker.receipt_moves(&end, &told).await.unwrap(),
+                Told::Closed(_) => panic!("it goes by a limit of {before:?}"),
+            }
+        }
+        let Told::Open(progress) = told else { panic!() };
+        assert_eq!(progress.closes_at, Some(heard.after(counts)));
+        rig.clock.pass(counts.as_millis());
+        let (receipt, ..) = handed_out(&rig, "vendor:acme").await;
+        let state = receipt.statement().audiences[0].verifiers[0].state;
+        assert_eq!(state, Known::RefusesFrom(heard.after(counts)));
+    }
+}
+
 #[tokio::test]
 async fn an_end_has_one_receipt_whatever_lay_there_before() {
     let (rig, _finish) = scene().await;

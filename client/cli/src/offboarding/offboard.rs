@@ -3,6 +3,7 @@
 use clap::Args;
 use daypass_credential::{Name, NodeId, NodeKind, Timestamp};
 use daypass_proto::v1;
+use daypass_sdk::{Connection, Offboarded};
 
 use crate::{
     console::Console,
@@ -21,7 +22,8 @@ use crate::{
 ///
 /// Again is no error: it answers the same revision and the same receipt. With --wait it ends with what the receipt says:
 /// exit code 0 means that the receipt is closed, so that nobody who follows accepts anything of it. Verifiers that do not
-/// follow are named; what they may still accept is dead by its expiry. The end itself stands whatever comes of the waiting.
+/// follow are named; what they may still accept is dead by its expiry. The end itself stands whatever comes of the waiting:
+/// exit code 5 means that it is ended, and that the receipt did not come.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Offboard {
@@ -64,11 +66,15 @@ pub(crate) async fn offboard(wish: Offboard, said: &Said, console: &Console) -> 
         console.confirm("offboard it, and all of that with it, for ever?")?;
     }
     let ended = connection.offboard(&wish.vendor, wish.reason.as_deref().unwrap_or_default()).await?;
-    let receipt = if wish.wait {
-        let got = receipt::fetch(&connection, &wish.vendor, true, None, console).await?;
-        got.map(|(_, receipt)| receipt::shape(&receipt))
-    } else {
-        None
+    if wish.wait {
+        // Before anything may break off: whoever stops the waiting stops nothing else.
+        console.say(&format!("vendor:{} is ended, at revision {}", wish.vendor, ended.revision));
+    }
+    let waited = if wish.wait { Some(wait(&connection, &wish.vendor, ended, console).await) } else { None };
+    let (receipt, missing) = match waited {
+        None => (None, None),
+        Some(Ok(receipt)) => (Some(receipt), None),
+        Some(Err(failure)) => (None, Some(failure)),
     };
     let shape = shapes::Offboarded {
         id: NodeId::new(NodeKind::Vendor, wish.vendor.clone()).to_string(),
@@ -76,7 +82,31 @@ pub(crate) async fn offboard(wish: Offboard, said: &Said, console: &Console) -> 
         already: ended.already,
         receipt,
     };
-    console.show(&shape, || told(&shape, &wish.vendor))
+    console.show(&shape, || told(&shape, &wish.vendor))?;
+    missing.map_or(Ok(()), |failure| Err(without(&failure)))
+}
+
+/// The receipt once it is closed.
+async fn wait(
+    connection: &Connection,
+    vendor: &Name,
+    ended: Offboarded,
+    console: &Console,
+) -> Result<shapes::Receipt, Failure> {
+    let got = receipt::fetch(connection, vendor, true, None, console).await?;
+    let (_, receipt) = got.ok_or_else(|| Failure::Internal("the broker's answer ended before it".into()))?;
+    let of = receipt.statement().end.revision;
+    if of == ended.revision {
+        return Ok(receipt::shape(&receipt));
+    }
+    Err(Failure::Internal(format!("the broker's receipt is of an end at revision {of}")))
+}
+
+/// Whatever came of the waiting: whoever sees no other code than that of the failure would take it that nothing was ended.
+fn without(failure: &Failure) -> Failure {
+    let words = format!("the vendor is ended; its receipt did not come: {}", failure.message());
+    Failure::Partial(words)
+        .then("the end stands: wait for its receipt with `daypass receipt get VENDOR --wait`")
 }
 
 fn told(shape: &shapes::Offboarded, vendor: &Name) -> Text {

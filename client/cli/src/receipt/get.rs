@@ -7,8 +7,8 @@ use std::{
 };
 
 use clap::Args;
-use daypass_credential::Name;
-use daypass_log::receipt::Receipt;
+use daypass_credential::{Name, NodeId, NodeKind};
+use daypass_log::receipt::{MAX_STATEMENT, Receipt, Statement};
 use daypass_sdk::{Connection, ReceiptPart};
 use tempfile::NamedTempFile;
 
@@ -101,7 +101,10 @@ pub(crate) async fn fetch(
                     told = words;
                 }
             }
-            ReceiptPart::Statement(bytes) => note.extend_from_slice(&bytes),
+            ReceiptPart::Statement(bytes) if note.len() + bytes.len() <= MAX_STATEMENT => {
+                note.extend_from_slice(&bytes);
+            }
+            ReceiptPart::Statement(_) => return Err(unsound("it is longer than any statement")),
             ReceiptPart::List(bytes) => match list.as_mut() {
                 Some(list) => list.write_all(&bytes).map_err(|error| Failure::bad(error.to_string()))?,
                 // Nobody wants it, and the statement is whole.
@@ -115,11 +118,22 @@ pub(crate) async fn fetch(
     }
     let key = connection.known_log()?.map(|log| log.key().clone());
     let keys: Vec<_> = key.into_iter().collect();
-    let receipt = Receipt::open(&note, &keys).map_err(|error| {
-        Failure::Internal(format!("the broker's receipt does not hold: {error}"))
-            .then("keep what you have of it, and tell the broker's operator")
-    })?;
+    let receipt = Receipt::open(&note, &keys).map_err(|error| unsound(&error.to_string()))?;
+    is_of(receipt.statement(), vendor)?;
     Ok(Some((note, receipt)))
+}
+
+/// A sound receipt of another vendor is no answer: it would be kept under this one's name.
+fn is_of(said: &Statement, vendor: &Name) -> Result<(), Failure> {
+    if said.vendor == NodeId::new(NodeKind::Vendor, vendor.clone()) {
+        return Ok(());
+    }
+    Err(unsound(&format!("it is of `{}`", said.vendor)))
+}
+
+fn unsound(why: &str) -> Failure {
+    Failure::Internal(format!("the broker's receipt does not hold: {why}"))
+        .then("keep what you have of it, and tell the broker's operator")
 }
 
 fn check(receipt: &Receipt, list: &mut File) -> Result<(), Failure> {
@@ -161,6 +175,21 @@ mod tests {
     #[test]
     fn the_list_lies_beside_its_statement() {
         assert_eq!(list_beside(Path::new("x/acme.receipt")), Path::new("x/acme.receipt.list"));
+    }
+
+    #[test]
+    fn a_receipt_of_another_vendor_is_no_answer() {
+        let said = serde_json::json!({
+            "v": 1, "log": "t.example/log", "era": daypass_credential::Era::new(1), "vendor": "vendor:acme",
+            "end": { "revision": 7, "at": 1, "event": "", "checkpoint": "", "inclusion": [] },
+            "list": { "sha256": daypass_credential::Digest::new([0; 32]), "bytes": 0, "credentials": {
+                "identity_certificates": 0, "client_certificates": 0, "tokens": 0 } },
+            "audiences": [], "acknowledgements": [], "closed_at": 1,
+        });
+        let said: Statement = serde_json::from_value(said).unwrap();
+        assert!(is_of(&said, &"acme".parse().unwrap()).is_ok());
+        let other = is_of(&said, &"globex".parse().unwrap()).unwrap_err();
+        assert!(other.message().contains("it is of `vendor:acme`"), "{other:?}");
     }
 
     #[test]

@@ -103,8 +103,8 @@ pub(crate) fn text(receipt: &shapes::Receipt, list_checked: bool) -> Text {
         }
     }
     let proves = if list_checked {
-        "\n\nThis proves that the log holds the end, which credentials were alive under it, and what verifiers signed that they \
-         refuse. "
+        "\n\nThis proves that the log holds the end, which credentials the broker counted as alive under it, and what verifiers \
+         signed that they refuse. "
     } else {
         "\n\nThis proves that the log holds the end, and what verifiers signed that they refuse; single credentials only with \
          the list. "
