@@ -46,7 +46,7 @@ async fn answer(connection: &Connection, said: Vec<Ask>) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_begins_with_one_hello_that_can_be_read() {
     let world = World::new().await;
-    let (connection, identity) = verifier(&world, "api-1").await;
+    let (connection, _identity) = verifier(&world, "api-1").await;
     let good = hello(&identity);
     let with = |change: fn(&mut v1::FollowHello)| {
         let mut hello = hello(&identity);
@@ -78,15 +78,15 @@ async fn a_stream_begins_with_one_hello_that_can_be_read() {
     }
     // Whoever is no verifier does not get that far.
     let application = world.enrolled("sync", "application:sync").await;
-    let mut client = v1::verification_service_client::VerificationServiceClient::new(application.channel());
+    let mut client = VerificationServiceClient::new(application.channel());
     let refused = client.follow_revocations(tokio_stream::empty()).await.unwrap_err();
-    assert_eq!(crate::wire::reason(&refused), "wrong-caller");
+    assert_eq!(reason(&refused), "wrong-caller");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_verifier_that_knows_another_log_is_refused_and_somebody_hears_of_it() {
     let world = World::new().await;
-    let (connection, identity) = verifier(&world, "api-1").await;
+    let (connection, _identity) = verifier(&world, "api-1").await;
     let mut stream = Stream::open(&connection, &identity).await;
     stream.settle().await;
     let known = stream.feed.memory().unwrap();
@@ -117,7 +117,7 @@ async fn a_verifier_that_knows_another_log_is_refused_and_somebody_hears_of_it()
 async fn only_what_was_sent_is_acknowledged_and_only_by_whom_it_was_sent_to() {
     let world = World::new().await;
     let sync = alive(&world, "sync", "sync").await;
-    let (connection, identity) = verifier(&world, "api-1").await;
+    let (connection, _identity) = verifier(&world, "api-1").await;
     let name = connection.ping().await.unwrap().identity.to_string();
     let mut stream = Stream::open(&connection, &identity).await;
     stream.settle().await;
@@ -163,7 +163,7 @@ async fn only_what_was_sent_is_acknowledged_and_only_by_whom_it_was_sent_to() {
 async fn a_new_process_says_nothing_of_a_stalled_one_under_the_same_identity() {
     let world = World::new().await;
     let sync = alive(&world, "sync", "sync").await;
-    let (connection, identity) = verifier(&world, "api-1").await;
+    let (connection, _identity) = verifier(&world, "api-1").await;
     let name = connection.ping().await.unwrap().identity.to_string();
     let mut stalled = Stream::open(&connection, &identity).await;
     stalled.settle().await;
@@ -196,7 +196,7 @@ async fn a_new_process_says_nothing_of_a_stalled_one_under_the_same_identity() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_talks_too_much_is_cut_off() {
     let world = World::new().await;
-    let (connection, identity) = verifier(&world, "api-1").await;
+    let (connection, _identity) = verifier(&world, "api-1").await;
     let said = std::iter::once(Ask::Hello(hello(&identity))).chain((0..1000).map(Ask::Counter));
     assert_eq!(answer(&connection, said.collect()).await, "too-much-said");
 }
@@ -204,7 +204,7 @@ async fn who_talks_too_much_is_cut_off() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_identity_has_four_streams_and_the_newest_count() {
     let world = World::new().await;
-    let (connection, identity) = verifier(&world, "api-1").await;
+    let (connection, _identity) = verifier(&world, "api-1").await;
     let mut streams = Vec::new();
     for _ in 0..5 {
         let mut stream = Stream::open(&connection, &identity).await;
@@ -221,7 +221,7 @@ async fn one_identity_has_four_streams_and_the_newest_count() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_identity_opens_streams_only_so_often_and_leaves_others_theirs() {
     let world = World::new().await;
-    let (connection, identity) = verifier(&world, "api-1").await;
+    let (connection, _identity) = verifier(&world, "api-1").await;
     let (other, its) = verifier(&world, "api-2").await;
     let mut refused = None;
     for _ in 0..100 {

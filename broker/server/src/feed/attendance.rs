@@ -32,6 +32,8 @@ pub(super) const REMEMBERED: Ttl = Ttl::minutes(15);
 /// What is known of one enrolled instance of a verifier.
 #[derive(Debug, Clone)]
 pub(crate) struct Instance {
+    /// Whose instance it is.
+    pub(crate) verifier: Name,
     /// How many of its streams are open.
     pub(crate) streams: usize,
     /// It never checked anything by what it was sent: nobody waits for it.
@@ -207,6 +209,7 @@ impl Presence {
         table.instances.retain(|_, entry| !entry.is_over(now));
         let entry = table.instances.entry(self.identity.clone()).or_insert_with(|| Entry {
             instance: Instance {
+                verifier: caller.subject.name.clone(),
                 streams: 0,
                 observing: true,
                 acknowledged: None,

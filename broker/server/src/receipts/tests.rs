@@ -186,6 +186,7 @@ fn said(rig: &Rig, revision: Revision, leaf: daypass_log::Hash) -> Instance {
 
 fn follows(rig: &Rig) -> Instance {
     Instance {
+        verifier: name("api"),
         streams: 1,
         observing: false,
         acknowledged: None,
