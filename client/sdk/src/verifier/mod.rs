@@ -177,7 +177,8 @@ impl Verifier {
     /// Waits until the broker has shown that nothing is missing, recently enough for every audience.
     ///
     /// # Errors
-    /// [`Error::BadInput`] if an audience was named that this verifier is not registered for, or if it is registered for none.
+    /// [`Error::BadInput`] if an audience was named that this verifier is not registered for, or if it is registered for none;
+    /// [`Error::Unable`] if nothing follows any more: it was closed, or its runtime ended.
     pub async fn ready(&self) -> Result<(), Error> {
         let mut views = self.inner.views.subscribe();
         loop {
@@ -187,8 +188,19 @@ impl Verifier {
             if self.is_fresh() {
                 return Ok(());
             }
-            let moved = views.changed().await;
-            moved.map_err(|_| Error::Unable("follow the broker: the program is ending"))?;
+            tokio::select! {
+                // It cannot be gone: it belongs to this.
+                _ = views.changed() => {}
+                () = self.over() => return Err(Error::Unable("follow the broker any more: that was ended")),
+            }
+        }
+    }
+
+    /// Waits until nothing follows any more, for whatever reason. What is fed by hand is not followed, and not over.
+    async fn over(&self) {
+        match &self.task {
+            Some(task) => task.wanted.closed().await,
+            None => std::future::pending().await,
         }
     }
 

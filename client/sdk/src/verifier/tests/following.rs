@@ -8,7 +8,7 @@ use daypass_proto::v1::{self, follow_revocations_response::Message};
 use daypass_verifier::{Bundle, Event, Feed, Part, Position, Published};
 
 use super::{
-    Options, Refused, STRICT, SystemClock, Verifier, World, billing,
+    News, Options, Refused, STRICT, SystemClock, Verifier, Watch, World, billing,
     feed::{self, Echoes, INSTANCE, ISSUER, audience, token_key},
 };
 use crate::{
@@ -314,6 +314,34 @@ async fn only_a_verifier_can_follow() {
     let connection = crate::Connection::open(&identity).await.unwrap();
     let error = Verifier::start(&connection, &billing()).unwrap_err();
     assert!(matches!(&error, Error::BadInput(text) if text.contains("application:sync")), "{error:?}");
+}
+
+#[tokio::test]
+async fn whoever_waits_for_what_nobody_follows_is_told() {
+    let world = World::with(Log::of(5)).await;
+    let following = world.start().await;
+    following.ready().await;
+    let copy = following.verifier.clone();
+    following.verifier.close().await;
+    copy.ready().await.unwrap();
+    world.clock.jump(60);
+    let waiting = tokio::time::timeout(super::PATIENCE, copy.ready()).await.unwrap();
+    assert!(matches!(waiting, Err(Error::Unable(_))), "{waiting:?}");
+
+    // The task that follows is gone with whoever it tells of things.
+    let identity = feed::identity(&world.broker, &world.folder());
+    let connection = crate::Connection::open(&identity).await.unwrap();
+    let watch = Watch::new(|news| assert!(!matches!(news, News::Proven { .. }), "a fault of the service's"));
+    let options = Options { watch, staleness: STRICT, ..Options::default() };
+    let verifier = Verifier::start_by(&connection, &options, world.clock.clone()).unwrap();
+    let refused = async {
+        while verifier.ready().await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(super::PATIENCE, refused).await.unwrap();
+    world.clock.jump(1);
+    assert_eq!(verifier.check_token(&world.token("acme"), None, &[]).err(), Some(Refused::Stale));
 }
 
 #[tokio::test]
