@@ -68,7 +68,7 @@ pub(crate) async fn offboard(wish: Offboard, said: &Said, console: &Console) -> 
     let ended = connection.offboard(&wish.vendor, wish.reason.as_deref().unwrap_or_default()).await?;
     if wish.wait {
         // Before anything may break off: whoever stops the waiting stops nothing else.
-        console.say(&format!("vendor:{} is ended, at revision {}", wish.vendor, ended.revision));
+        console.say(format!("vendor:{} is ended, at revision {}", wish.vendor, ended.revision));
     }
     let waited = if wish.wait { Some(wait(&connection, &wish.vendor, ended, console).await) } else { None };
     let (receipt, missing) = match waited {
