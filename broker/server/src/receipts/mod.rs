@@ -51,6 +51,8 @@ pub(crate) struct Receipts {
     /// Moves with whatever somebody may wait for.
     moved: watch::Sender<u64>,
     listing: Semaphore,
+    /// One looks at a time, and rests before the next does: many may wait for the same silent verifier.
+    looking: Semaphore,
     /// One at a time makes a list again that is gone.
     again: tokio::sync::Mutex<()>,
     closing: watch::Sender<bool>,
@@ -100,6 +102,7 @@ impl Receipts {
             known: Mutex::default(),
             moved: watch::Sender::new(0),
             listing: Semaphore::new(LISTS),
+            looking: Semaphore::new(1),
             again: tokio::sync::Mutex::default(),
             closing: watch::Sender::new(false),
         }

@@ -75,7 +75,7 @@ pub(super) enum Stands {
 
 /// The longest time between two looks.
 const LOOK: Duration = Duration::from_secs(1);
-/// The shortest: many acknowledgements come at once.
+/// The shortest, of all receipts together: many acknowledgements come at once, and each look reads every verifier.
 const REST: Duration = Duration::from_millis(10);
 
 /// Waits until everybody who may still accept something has confirmed the end, or refuses by themselves.
@@ -86,6 +86,7 @@ pub(super) async fn settled(
 ) -> Result<Vec<AtAudience>, Refusal> {
     let mut changes = broker.feed.attendance().changes();
     loop {
+        let turn = broker.receipts.looking.acquire().await.map_err(Refusal::internal)?;
         changes.mark_unchanged();
         let standing = standing(broker, ended, totals).await?;
         let awaited = standing.iter().flat_map(|at| &at.verifiers);
@@ -96,6 +97,7 @@ pub(super) async fn settled(
         let Some(last) = waits.max() else { return Ok(standing) };
         broker.receipts.set(ended.revision, State::Open(progress(&standing, last)));
         tokio::time::sleep(REST).await;
+        drop(turn);
         tokio::select! {
             _ = changes.changed() => {}
             () = tokio::time::sleep(LOOK) => {}

@@ -20,7 +20,7 @@ use ring::{
 };
 
 use super::{
-    find, keep_receipts,
+    State, find, keep_receipts,
     list::{self, Of},
     shown::{Closed, Piece, Told},
 };
@@ -367,6 +367,36 @@ async fn who_was_not_told_of_other_terms_goes_by_those_before() {
         let state = receipt.statement().audiences[0].verifiers[0].state;
         assert_eq!(state, Known::RefusesFrom(heard.after(counts)));
     }
+}
+
+#[tokio::test]
+async fn many_receipts_that_wait_look_no_more_often_than_one() {
+    const VENDORS: u64 = 20;
+    let (rig, _finish) = scene().await;
+    rig.clock.pass(31_000);
+    rig.broker.feed.attendance().pretend(&name("api-1"), follows(&rig));
+    for number in 0..VENDORS {
+        let vendor = name(&format!("vendor-{number}"));
+        write(&rig.broker, Body::Vendor(Vendor { name: vendor.clone(), parent: None, owner: name("ada") }))
+            .await;
+        mint(&rig.broker, vendor.as_str(), "sync", "billing", Ttl::seconds(600)).await;
+        end(&rig, &format!("vendor:{vendor}")).await;
+    }
+    tokio::spawn(keep_receipts(rig.broker.clone()));
+    let mut moved = rig.broker.receipts.moved.subscribe();
+    let waits = |state: &State| matches!(state, State::Open(progress) if progress.closes_at.is_some());
+    while rig.broker.receipts.known().values().filter(|state| waits(state)).count() < VENDORS as usize {
+        moved.changed().await.unwrap();
+    }
+    let (begun, before) = (std::time::Instant::now(), *moved.borrow_and_update());
+    let mut looks = 0;
+    while looks < 2 * VENDORS {
+        rig.broker.feed.attendance().pretend(&name("api-1"), follows(&rig));
+        moved.changed().await.unwrap();
+        looks = *moved.borrow_and_update() - before;
+    }
+    let least = Duration::from_millis(10 * (2 * VENDORS - 1));
+    assert!(begun.elapsed() >= least, "{looks} looks in {:?}", begun.elapsed());
 }
 
 #[tokio::test]
