@@ -46,7 +46,7 @@ async fn answer(connection: &Connection, said: Vec<Ask>) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_begins_with_one_hello_that_can_be_read() {
     let world = World::new().await;
-    let (connection, _identity) = verifier(&world, "api-1").await;
+    let (connection, identity) = verifier(&world, "api-1").await;
     let good = hello(&identity);
     let with = |change: fn(&mut v1::FollowHello)| {
         let mut hello = hello(&identity);
@@ -86,7 +86,7 @@ async fn a_stream_begins_with_one_hello_that_can_be_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_verifier_that_knows_another_log_is_refused_and_somebody_hears_of_it() {
     let world = World::new().await;
-    let (connection, _identity) = verifier(&world, "api-1").await;
+    let (connection, identity) = verifier(&world, "api-1").await;
     let mut stream = Stream::open(&connection, &identity).await;
     stream.settle().await;
     let known = stream.feed.memory().unwrap();
@@ -117,7 +117,7 @@ async fn a_verifier_that_knows_another_log_is_refused_and_somebody_hears_of_it()
 async fn only_what_was_sent_is_acknowledged_and_only_by_whom_it_was_sent_to() {
     let world = World::new().await;
     let sync = alive(&world, "sync", "sync").await;
-    let (connection, _identity) = verifier(&world, "api-1").await;
+    let (connection, identity) = verifier(&world, "api-1").await;
     let name = connection.ping().await.unwrap().identity.to_string();
     let mut stream = Stream::open(&connection, &identity).await;
     stream.settle().await;
@@ -163,7 +163,7 @@ async fn only_what_was_sent_is_acknowledged_and_only_by_whom_it_was_sent_to() {
 async fn a_new_process_says_nothing_of_a_stalled_one_under_the_same_identity() {
     let world = World::new().await;
     let sync = alive(&world, "sync", "sync").await;
-    let (connection, _identity) = verifier(&world, "api-1").await;
+    let (connection, identity) = verifier(&world, "api-1").await;
     let name = connection.ping().await.unwrap().identity.to_string();
     let mut stalled = Stream::open(&connection, &identity).await;
     stalled.settle().await;
@@ -196,7 +196,7 @@ async fn a_new_process_says_nothing_of_a_stalled_one_under_the_same_identity() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_talks_too_much_is_cut_off() {
     let world = World::new().await;
-    let (connection, _identity) = verifier(&world, "api-1").await;
+    let (connection, identity) = verifier(&world, "api-1").await;
     let said = std::iter::once(Ask::Hello(hello(&identity))).chain((0..1000).map(Ask::Counter));
     assert_eq!(answer(&connection, said.collect()).await, "too-much-said");
 }
@@ -204,7 +204,7 @@ async fn who_talks_too_much_is_cut_off() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_identity_has_four_streams_and_the_newest_count() {
     let world = World::new().await;
-    let (connection, _identity) = verifier(&world, "api-1").await;
+    let (connection, identity) = verifier(&world, "api-1").await;
     let mut streams = Vec::new();
     for _ in 0..5 {
         let mut stream = Stream::open(&connection, &identity).await;
