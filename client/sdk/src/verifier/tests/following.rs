@@ -332,7 +332,7 @@ async fn whoever_waits_for_what_nobody_follows_is_told() {
     let identity = feed::identity(&world.broker, &world.folder());
     let connection = crate::Connection::open(&identity).await.unwrap();
     let watch = Watch::new(|news| assert!(!matches!(news, News::Proven { .. }), "a fault of the service's"));
-    let options = Options { watch, staleness: STRICT, ..Options::default() };
+    let options = Options { watch, staleness: STRICT, ..billing() };
     let verifier = Verifier::start_by(&connection, &options, world.clock.clone()).unwrap();
     let refused = async {
         while verifier.ready().await.is_ok() {
