@@ -48,7 +48,11 @@ pub(crate) async fn serve(
     let config = verifier::server_config(chain, key.der(), &verifier, Without::Refuse)?;
     let acceptor = TlsAcceptor::from(Arc::new(config));
     loop {
-        let (socket, _) = listener.accept().await?;
+        let Ok((socket, _)) = listener.accept().await else {
+            // Out of descriptors, or a connection that was gone at once: neither ends the service.
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
         let (acceptor, verifier) = (acceptor.clone(), verifier.clone());
         tokio::spawn(async move {
             if let Err(error) = answer(socket, acceptor, verifier).await {
@@ -81,5 +85,7 @@ async fn answer(socket: TcpStream, acceptor: TlsAcceptor, verifier: Verifier) ->
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long to wait after an accept that failed.
+const PAUSE: Duration = Duration::from_millis(50);
 /// The longest line that is read.
 const LONGEST: u64 = 1_024;

@@ -55,6 +55,11 @@ impl Place {
         let _alone = files::hold(&folder.join("feed.lock"))?;
         let path = path(folder);
         let known = read(&path, root)?;
+        if known.as_ref().is_some_and(|known| apart(&known.memory, &new.memory)) {
+            return Err(Error::Unable(
+                "keep how far the log is known: another process here knows another log",
+            ));
+        }
         let Some(next) = merged(known.clone(), new).filter(|next| known.as_ref() != Some(next)) else {
             return Ok(());
         };
@@ -70,14 +75,17 @@ fn path(folder: &Path) -> PathBuf {
     folder.join("feed.toml")
 }
 
+/// The same place with another leaf: one of the two logs is not the log, and nobody here can tell which.
+fn apart(one: &Memory, other: &Memory) -> bool {
+    one.era == other.era && one.at.revision == other.at.revision && one.at.leaf != other.at.leaf
+}
+
 /// What is to lie there after both: the later life of the log, the later place in it, the larger checkpoint.
 fn merged(known: Option<Kept>, mut new: Kept) -> Option<Kept> {
     let Some(known) = known else { return Some(new) };
     let (old, next) = (known.memory, &mut new.memory);
     if old.era == next.era {
-        // The same place with another leaf: one of the two logs is not the log, and nobody here can tell which.
-        let apart = old.at.revision == next.at.revision && old.at.leaf != next.at.leaf;
-        if old.at.revision > next.at.revision || apart {
+        if old.at.revision > next.at.revision {
             return None;
         }
         if size(old.checkpoint.as_ref()) > size(next.checkpoint.as_ref()) {
@@ -160,3 +168,26 @@ impl Stored {
 
 const VERSION: u32 = 1;
 const HEADING: &str = "# How far the broker's log was followed here. By it a log that was put back is told from the one that was seen.\n";
+
+#[cfg(test)]
+mod tests {
+    use daypass_credential::Era;
+
+    use super::*;
+
+    #[test]
+    fn a_process_that_knows_another_log_replaces_nothing_and_hears_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::Home { folder: folder.path().to_owned(), root: Digest::new([1; 32]) };
+        let known = |leaf: &[u8]| {
+            let at = Position { revision: Revision::new(7), leaf: Hash::leaf(leaf) };
+            let memory = Memory { era: Era::new(1), at, checkpoint: None, former: Vec::new() };
+            Kept { memory, log_keys: Vec::new() }
+        };
+        place.keep(known(b"one")).unwrap();
+        let before = std::fs::read(folder.path().join("feed.toml")).unwrap();
+        place.keep(known(b"one")).unwrap();
+        assert!(matches!(place.keep(known(b"other")), Err(Error::Unable(_))));
+        assert_eq!(std::fs::read(folder.path().join("feed.toml")).unwrap(), before);
+    }
+}
