@@ -20,8 +20,9 @@ use crate::{
 /// Short-lived credentials for the software that you let in.
 ///
 /// A broker (`daypassd`) hands out day passes: client certificates and tokens, narrow, owned, and short-lived. When
-/// what they rest on is ended they are dead at the broker at once, and for whoever asks it; a relying party that only
-/// checks signatures does not hear of it. This command is how applications, persons and verifiers talk to the broker.
+/// what they rest on is ended they are dead: at the broker at once, for whoever asks it, and milliseconds later at every
+/// relying party that follows it. One that only checks signatures does not hear of it. This command is how applications,
+/// persons and verifiers talk to the broker.
 #[derive(Debug, Parser)]
 #[command(name = "daypass", version, max_term_width = 100, after_help = HINT, after_long_help = LONG)]
 pub(crate) struct Arguments {
