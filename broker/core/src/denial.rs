@@ -138,7 +138,7 @@ denials! {
     /// No place is free.
     InstanceCap { subject: NodeId, cap: usize } = "instance-cap", Exhausted, "`{subject}` has {cap} instances enrolled, which is its cap: end one, or let one expire";
     /// Too much of its own that it ended has to be remembered.
-    TooManyEnded { application: Name, free_at: Timestamp } = "too-many-ended", Exhausted, "application `{application}` ended so much of its own that verifiers still have to remember that nothing more is opened for it for now";
+    TooManyEnded { application: Name, free_at: Timestamp } = "too-many-ended", Exhausted, "application `{application}` has ended as much of its own as verifiers remember at once: nothing more is opened for it before some of that is over";
     /// The same key again, where there has to be a new one.
     KeyReused = "key-reused", Invalid, "use a new key: this one is in use already";
     /// A certificate renews once.

@@ -210,7 +210,7 @@ Examples:
   daypass enroll --broker broker.example:7443 --code-file code.txt
   daypass cert --audience billing --out ./billing        key.pem and cert.pem
   daypass token --audience billing --scope invoices.read --cert billing/cert.pem
-  daypass end application:sync                           everything under it is dead at the broker
+  daypass end application:sync                           everything under it is dead
   daypass offboard acme --wait                           the same for a vendor, with a receipt of who refuses it
 
 Exit codes:

@@ -221,7 +221,7 @@ async fn note_checkpoints(broker: &Arc<Broker>, mut known: String, out: &mpsc::S
             Err(refusal @ Refusal::LogOlder) => return refusal,
             // What cannot be proven now is proven later.
             Err(refusal) => {
-                tracing::debug!(reason = %refusal.reason(), "a verifier gets no checkpoint for now");
+                tracing::debug!(reason = %refusal.reason(), "a verifier waits for its next checkpoint");
             }
         }
     }
